@@ -1,0 +1,68 @@
+"""What a benchmark found, and how it is told."""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Medians over ``rounds`` rounds.
+
+    ``figure`` and ``limit`` count ``unit``; ``ratio`` is the median of the rounds' own ratios,
+    because the machine's speed drifts between rounds.
+    """
+
+    name: str
+    rounds: int
+    figure: float
+    unit: str
+    limit: float
+    ratio: float
+    limit_is: str
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.name:<10} {self.figure:>12,.0f} {self.unit:<12} "
+            f"limit {self.limit:>12,.0f} ({self.limit_is})  ratio {self.ratio:.2f}  "
+            f"median of {self.rounds} rounds"
+        )
+        if self.p50_ms is not None and self.p99_ms is not None:
+            text += f"  p50 {self.p50_ms:.1f} ms  p99 {self.p99_ms:.1f} ms"
+        return text
+
+
+def compare(
+    *,
+    name: str,
+    unit: str,
+    limit_is: str,
+    rounds: int,
+    path: Callable[[], float],
+    limit: Callable[[], float],
+    latencies_ms: Sequence[float] | None = None,
+) -> Result:
+    """Measure ``path`` and ``limit`` (each returns units per second) in turn, round by round."""
+    pairs = [(path(), limit()) for _ in range(rounds)]
+    cuts = statistics.quantiles(latencies_ms, n=100) if latencies_ms else None
+    return Result(
+        name=name,
+        rounds=rounds,
+        unit=unit,
+        limit_is=limit_is,
+        figure=statistics.median(p for p, _ in pairs),
+        limit=statistics.median(q for _, q in pairs),
+        ratio=statistics.median(p / q for p, q in pairs),
+        p50_ms=cuts[49] if cuts else None,
+        p99_ms=cuts[98] if cuts else None,
+    )
+
+
+def write_json(results: Sequence[Result], file: Path) -> None:
+    """One object for one benchmark, a list for several."""
+    found = [asdict(result) for result in results]
+    file.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""The roof: settings, URLs, the Celery application and the private servers."""

@@ -1,0 +1,52 @@
+"""The admin's side bar, in the order in which the product works."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+SECTIONS: dict[str, list[tuple[str, str, str]]] = {
+    "What happened": [
+        ("Events", "timeline", "events_event"),
+        ("Streams", "stacked_line_chart", "events_stream"),
+        ("Quarantine", "report", "events_quarantinedevent"),
+    ],
+    "Who they are now": [
+        ("Customers", "groups", "customers_customer"),
+        ("Twins", "person_pin_circle", "twins_twin"),
+        ("Model versions", "model_training", "twins_modelversion"),
+    ],
+    "What if": [
+        ("Campaigns", "campaign", "campaigns_campaign"),
+        ("Audiences", "diversity_3", "campaigns_audience"),
+        ("Simulations", "query_stats", "campaigns_simulationrun"),
+    ],
+    "Privacy": [("Data-subject requests", "gavel", "customers_datasubjectrequest")],
+    "Operation": [
+        ("Long work", "hourglass_top", "common_operation"),
+        ("Celery tasks", "memory", "django_celery_results_taskresult"),
+        ("API clients", "key", "access_apiclient"),
+        ("Users", "person", "auth_user"),
+    ],
+}
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sections of the side bar with links to the pages of each table, and to Flower."""
+    sections = [_section(title, items) for title, items in SECTIONS.items()]
+    flower = {
+        "title": "Flower (workers)",
+        "icon": "local_florist",
+        "link": settings.DTOC_FLOWER_URL,
+    }
+    sections[-1]["items"].append(flower)
+    return sections
+
+
+def _section(title: str, items: list[tuple[str, str, str]]) -> dict[str, Any]:
+    links = [
+        {"title": name, "icon": icon, "link": reverse(f"admin:{table}_changelist")}
+        for name, icon, table in items
+    ]
+    return {"title": title, "separator": True, "items": links}

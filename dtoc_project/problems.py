@@ -1,0 +1,139 @@
+"""From errors to HTTP: the one table of statuses, and the exception handler of the API."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as framework_handler
+from rest_framework.views import set_rollback
+
+from access.errors import ClientExists, UnknownScope
+from common import errors as common_errors
+from common.api.problems import problem_response, validation_errors
+from common.errors import DtocError
+from customers import errors as customer_errors
+
+# Every subclass of DtocError stands here; a test finds the ones that do not.
+STATUS_OF: dict[type[DtocError], int] = {
+    common_errors.IdempotencyKeyMissing: 400,
+    common_errors.InvalidIdempotencyKey: 400,
+    common_errors.IdempotencyKeyReused: 422,
+    common_errors.ConcurrentRequest: 409,
+    common_errors.UnknownOperation: 404,
+    common_errors.OperationFinished: 409,
+    common_errors.OperationExpired: 410,
+    ClientExists: 409,
+    UnknownScope: 400,
+    customer_errors.UnknownCustomer: 404,
+    customer_errors.UnknownIdentity: 404,
+    customer_errors.InvalidIdentity: 400,
+    customer_errors.IdentitySuppressed: 403,
+    customer_errors.RequestAlreadyOpen: 409,
+    customer_errors.UnknownRequest: 404,
+    customer_errors.NotOfThisRequest: 400,
+    # The service is up and its keys are not: nothing that the client could change.
+    customer_errors.VaultError: 503,
+    customer_errors.KeyFileExposed: 503,
+    customer_errors.KeyFileDamaged: 503,
+    customer_errors.KeyFileMissing: 503,
+    customer_errors.WrongKey: 503,
+    customer_errors.SealBroken: 503,
+}
+
+RETRY_SECONDS = "2"
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Every error of the API as a problem document; None lets an unexpected one become a 500."""
+    request = context["request"]
+    if isinstance(error, DtocError):
+        set_rollback()
+        return _domain_problem(error, request)
+    if isinstance(error, OperationalError | InterfaceError):
+        return _database_away(request)
+    if isinstance(error, exceptions.ValidationError):
+        set_rollback()
+        return _invalid(error, request)
+    response = framework_handler(error, context)
+    if response is None:
+        return None
+    known = problem_response(
+        slug=_slug(error),
+        title=_title(response.status_code),
+        status=response.status_code,
+        detail=_detail(error),
+        request=request,
+    )
+    for name in ("WWW-Authenticate", "Retry-After", "Allow"):
+        if name in response:
+            known[name] = response[name]
+    return known
+
+
+def _domain_problem(error: DtocError, request: Any) -> Response:
+    return problem_response(
+        slug=error.code,
+        title=error.title,
+        status=STATUS_OF[type(error)],
+        detail=str(error),
+        request=request,
+    )
+
+
+def _database_away(request: Any) -> Response:
+    response = problem_response(
+        slug="database-unavailable",
+        title="The database cannot be reached",
+        status=503,
+        detail=f"nothing was stored: send the request again in {RETRY_SECONDS} seconds",
+        request=request,
+    )
+    response["Retry-After"] = RETRY_SECONDS
+    return response
+
+
+def _invalid(error: exceptions.ValidationError, request: Any) -> Response:
+    return problem_response(
+        slug="validation-error",
+        title="The request is not valid",
+        status=400,
+        detail="some fields are missing or wrong: see errors",
+        request=request,
+        errors=list(validation_errors(error.detail)),
+    )
+
+
+def _slug(error: Exception) -> str:
+    if isinstance(error, Http404 | exceptions.NotFound):
+        return "not-found"
+    if isinstance(error, PermissionDenied):
+        return "permission-denied"
+    code = getattr(error, "default_code", "error")
+    return str(code).replace("_", "-")
+
+
+def _title(status: int) -> str:
+    titles = {
+        400: "The request is malformed",
+        401: "No valid access token",
+        403: "Not allowed",
+        404: "There is nothing here",
+        405: "This route does not take that method",
+        406: "The answer is only available as JSON",
+        413: "The request is too large",
+        415: "The body must be JSON",
+        429: "Too many requests",
+    }
+    return titles.get(status, "The request failed")
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        return (
+            "send `Authorization: Bearer TOKEN` with a token from POST /oauth/token/ "
+            "(grant_type=client_credentials); tokens live for an hour"
+        )
+    return str(getattr(error, "detail", "") or error or "the request failed")

@@ -1,0 +1,207 @@
+"""Django settings. Everything that differs between machines comes from the environment.
+
+| variable | default | meaning |
+| --- | --- | --- |
+| DTOC_DATABASE_URL | a private PostgreSQL | postgresql://user:secret@host:5432/name |
+| DTOC_REDIS_URL | a private Redis | redis://:password@host:6379/0 |
+| DTOC_HOME | .dtoc/ beside manage.py | keys, model artefacts, private servers |
+| DTOC_DEVICE | cuda where there is one, else cpu | the device of torch |
+| DTOC_SECRET_KEY | a key file under DTOC_HOME | signs cookies and cursors |
+| DTOC_KEK_FILE | DTOC_HOME/keys/kek | the key-encryption key of the identity vault |
+| DTOC_HOSTS | localhost | host names to answer to, separated by commas |
+| DTOC_DEBUG | 0 | 1 shows error pages with settings; never in production |
+| DTOC_LOG_FORMAT | text | text or json |
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dtoc_project.urls_of_servers as servers
+from access.scopes import SCOPES
+from dtoc_project import embedded
+from dtoc_project.logs import logging_configuration
+from dtoc_project.secrets import secret_from_file
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DTOC_HOME = embedded.home()
+DTOC_DEVICE = os.environ.get("DTOC_DEVICE") or None
+DTOC_KEK_FILE = servers.path_from("DTOC_KEK_FILE", DTOC_HOME / "keys" / "kek")
+DTOC_LOOKUP_KEY_FILE = servers.path_from("DTOC_LOOKUP_KEY_FILE", DTOC_HOME / "keys" / "lookup")
+DTOC_SIGNING_KEY_FILE = servers.path_from("DTOC_SIGNING_KEY_FILE", DTOC_HOME / "keys" / "signing")
+DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
+
+DEBUG = os.environ.get("DTOC_DEBUG") == "1"
+SECRET_KEY = os.environ.get("DTOC_SECRET_KEY") or secret_from_file(DTOC_HOME / "keys" / "django")
+ALLOWED_HOSTS = os.environ.get("DTOC_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
+
+INSTALLED_APPS = [
+    "dtoc_project.apps.DtocAdminConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "oauth2_provider",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_results",
+    "common.apps.CommonConfig",
+    "access.apps.AccessConfig",
+    "customers.apps.CustomersConfig",
+    "events.apps.EventsConfig",
+    "twins.apps.TwinsConfig",
+    "campaigns.apps.CampaignsConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dtoc_project.middleware.RequestIdMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dtoc_project.middleware.ProblemMiddleware",
+]
+
+ROOT_URLCONF = "dtoc_project.urls"
+WSGI_APPLICATION = "dtoc_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": servers.database_settings(os.environ.get("DTOC_DATABASE_URL"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = os.environ.get("DTOC_REDIS_URL") or "redis://127.0.0.1:6379/0"
+
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "models": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DTOC_HOME / "models"},
+    },
+}
+STATIC_URL = "static/"
+STATIC_ROOT = DTOC_HOME / "static"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first page
+
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LOGIN_URL = "/admin/login/"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+APPEND_SLASH = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # a batch of 5,000 events is about 2 MB
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "access.ApiClient"
+OAUTH2_PROVIDER = {
+    "SCOPES": SCOPES,
+    "SCOPES_BACKEND_CLASS": "access.oauth.ClientScopes",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "oauth2_provider.contrib.rest_framework.OAuth2Authentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScopes"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "common.api.pagination.SignedCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "dtoc_project.problems.exception_handler",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "PAGE_SIZE": 50,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "DToC, the Digital Twin of a Customer",
+    "DESCRIPTION": "Send what customers do, read their twins, simulate campaigns.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "dtoc_project.schema.with_problem_responses",
+    ],
+}
+
+CELERY_BROKER_URL = servers.broker_url(REDIS_URL)
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_EXPIRES = 24 * 3600
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_ANNOTATIONS = {"twins.train": {"time_limit": 4 * 3600}}
+# Redis hands a task that runs longer than this to a second worker, so it exceeds the longest limit.
+# A killed worker's tasks need not wait for it: the sweeps below find their work within seconds.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 5 * 3600, "socket_timeout": 10}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "ingest"
+CELERY_TASK_ROUTES = {
+    "twins.train*": {"queue": "training"},
+    "twins.*": {"queue": "twins"},
+    "campaigns.*": {"queue": "simulations"},
+    "events.*": {"queue": "ingest"},
+    "customers.*": {"queue": "ingest"},
+}
+# Each nudge that was lost with a worker or the broker is made good by one of these.
+CELERY_BEAT_SCHEDULE = {
+    "advance twins that lag": {"task": "twins.sweep", "schedule": 5.0},
+    "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
+    "resume erasures": {"task": "customers.sweep_erasures", "schedule": 30.0},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(DTOC_HOME / "celerybeat-schedule")
+
+LOGGING = logging_configuration(os.environ.get("DTOC_LOG_FORMAT", "text"))
+
+UNFOLD = {
+    "SITE_TITLE": "DToC",
+    "SITE_HEADER": "DToC",
+    "SITE_SUBHEADER": "Digital Twin of a Customer",
+    "SITE_SYMBOL": "person_pin_circle",
+    "SITE_URL": "/api/docs/",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "dtoc_project.navigation.navigation",
+    },
+}

@@ -1,0 +1,41 @@
+"""The processes of one machine's stack under one supervisor (honcho)."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from honcho.manager import Manager
+
+ROOT = Path(__file__).resolve().parent.parent
+QUEUES = ("ingest", "twins", "simulations", "training")
+
+
+def commands(*, port: int, flower_port: int, web_processes: int = 2) -> dict[str, str]:
+    """What to run, by name: web, one worker per queue, beat and Flower."""
+    python = sys.executable
+    celery = f"{python} -m celery -A dtoc_project.celery:app"
+    workers = {
+        queue: f"{celery} worker -Q {queue} -n {queue}@%h -c 1 --loglevel INFO" for queue in QUEUES
+    }
+    web = (
+        f"{python} -m gunicorn dtoc_project.wsgi --bind 127.0.0.1:{port} "
+        f"--workers {web_processes} --threads 4 --graceful-timeout 10"
+    )
+    flower = f"{celery} flower --address=127.0.0.1 --port={flower_port} --logging=warning"
+    return {"web": web, **workers, "beat": f"{celery} beat --loglevel WARNING", "flower": flower}
+
+
+def run(processes: Mapping[str, str], *, environment: Mapping[str, str]) -> int:
+    """All processes ran until Ctrl-C or until one of them ended; returns the exit status.
+
+    One that ends takes the others down: half a stack that looks alive helps nobody.
+    """
+    manager = Manager()
+    for name, command in processes.items():
+        env = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        manager.add_process(name, command, env=env, cwd=str(ROOT))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a detached stack outlives its terminal
+    manager.loop()
+    return manager.returncode or 0

@@ -1,0 +1,86 @@
+"""The ground of every test: real servers (``tests.settings``) and real access tokens."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from oauth2_provider.models import get_access_token_model
+from rest_framework.test import APIClient
+
+from access.models import ApiClient
+from common.clock import now
+
+Api = Callable[..., APIClient]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def celery_application() -> None:
+    """Tasks go to the real broker of this run; none is taken unless a test starts a worker."""
+    from dtoc_project.celery import app
+
+    app.set_default()
+
+
+@pytest.fixture
+def api(db: None) -> Api:
+    """``api("events:write", ...)`` is a client of the API whose token carries those scopes."""
+
+    def client_with(*scopes: str) -> APIClient:
+        application = ApiClient.objects.create(
+            name=f"test client for {' '.join(scopes) or 'nothing'}",
+            client_type="confidential",
+            authorization_grant_type="client-credentials",
+            allowed_scopes=" ".join(scopes),
+        )
+        token = get_access_token_model().objects.create(
+            application=application,
+            token=f"token-{application.pk}",
+            scope=" ".join(scopes),
+            expires=now() + timedelta(hours=1),
+        )
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token.token}")
+        return client
+
+    return client_with
+
+
+@pytest.fixture
+def environment(db: None) -> dict[str, str]:
+    """What a subprocess (``manage.py``, a worker) needs to work on the database of this test.
+
+    Such a test needs ``django_db(transaction=True)``: others never commit.
+    """
+    found = connection.settings_dict
+    user, name, host = (quote(str(found[k]), safe="") for k in ("USER", "NAME", "HOST"))
+    url = f"postgresql://{user}:{quote(str(found['PASSWORD']), safe='')}@/{name}?host={host}"
+    if found["PORT"]:
+        url += f"&port={found['PORT']}"
+    return {**os.environ, "DTOC_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "dtoc_project.settings"}
+
+
+@pytest.fixture
+def model_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Model artefacts of this test lie in a folder of its own."""
+    from django.core.files.storage import storages
+
+    monkeypatch.setattr(storages["models"], "_location", str(tmp_path), raising=False)
+    for name in ("base_location", "location"):
+        storages["models"].__dict__.pop(name, None)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """The folder of the public data sets beside the checkout."""
+    folder = Path(settings.BASE_DIR).parent / "shared" / "data"
+    if not folder.exists():
+        pytest.fail(
+            f"{folder} is missing: tests marked `data` need it (deselect with -m 'not data')"
+        )
+    return folder
