@@ -1,14 +1,19 @@
 """The Celery application. Start a worker with ``celery -A dtoc_project worker -Q twins``."""
 
 import os
+import sys
+from pathlib import Path
 
 from celery import Celery
 
 from dtoc_project import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtoc_project.settings")
-embedded.start()
+
+if "celery" in Path(sys.argv[0]).parts[-2:]:
+    embedded.start()  # started by hand; `manage.py` and the supervisor have done it before
 
 app = Celery("dtoc")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.set_default()  # tasks that any process asks for go to our broker

@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable
 from uuid import uuid4
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
 
 from common.api.problems import plain_problem_response
 
@@ -51,7 +52,8 @@ class ProblemMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not request.path.startswith(API_PREFIXES):
+        ordinary = isinstance(error, Http404 | PermissionDenied | SuspiciousOperation)
+        if ordinary or not request.path.startswith(API_PREFIXES):
             return None
         request_id = getattr(request, "request_id", "")
         logger.exception("request failed", extra={"request_id": request_id})

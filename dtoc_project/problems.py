@@ -11,10 +11,13 @@ from rest_framework.views import exception_handler as framework_handler
 from rest_framework.views import set_rollback
 
 from access.errors import ClientExists, UnknownScope
+from campaigns import errors as campaigns_errors
 from common import errors as common_errors
 from common.api.problems import problem_response, validation_errors
 from common.errors import DtocError
 from customers import errors as customer_errors
+from events import errors as event_errors
+from twins import errors as twin_errors
 
 # Every subclass of DtocError stands here; a test finds the ones that do not.
 STATUS_OF: dict[type[DtocError], int] = {
@@ -27,6 +30,15 @@ STATUS_OF: dict[type[DtocError], int] = {
     common_errors.OperationExpired: 410,
     ClientExists: 409,
     UnknownScope: 400,
+    campaigns_errors.UnknownCampaign: 404,
+    campaigns_errors.UnknownAudience: 404,
+    campaigns_errors.UnknownSimulation: 404,
+    campaigns_errors.InvalidCampaign: 422,
+    campaigns_errors.InvalidFilter: 422,
+    campaigns_errors.EmptyAudience: 422,
+    campaigns_errors.InvalidSimulation: 422,
+    campaigns_errors.GridTooLarge: 422,
+    campaigns_errors.NotRepeatable: 409,
     customer_errors.UnknownCustomer: 404,
     customer_errors.UnknownIdentity: 404,
     customer_errors.InvalidIdentity: 400,
@@ -41,6 +53,36 @@ STATUS_OF: dict[type[DtocError], int] = {
     customer_errors.KeyFileMissing: 503,
     customer_errors.WrongKey: 503,
     customer_errors.SealBroken: 503,
+    event_errors.ConcurrentAppend: 409,
+    event_errors.AppendOutOfOrder: 409,
+    event_errors.EventIdConflict: 409,
+    event_errors.StreamClosed: 403,
+    event_errors.UnknownEventType: 422,
+    event_errors.UnknownSchemaVersion: 422,
+    event_errors.UpcasterMissing: 500,
+    event_errors.ErasureNotOpen: 409,
+    event_errors.BodyMalformed: 400,
+    event_errors.BodyTooLarge: 413,
+    event_errors.CursorInvalid: 400,
+    event_errors.EventQuarantined: 422,
+    event_errors.EventRefused: 422,
+    # Of the command line; no route raises them.
+    event_errors.FileMissing: 500,
+    event_errors.FileUnsupported: 500,
+    event_errors.FileDamaged: 500,
+    event_errors.ColumnsMissing: 500,
+    event_errors.UnknownMapping: 500,
+    event_errors.MappingInvalid: 500,
+    event_errors.ReportDoesNotAddUp: 500,
+    twin_errors.NoActiveModel: 404,
+    twin_errors.TwinNotAdvanced: 404,
+    twin_errors.UnknownModelVersion: 404,
+    twin_errors.ModelArtefactBroken: 503,
+    twin_errors.ModelNotBetter: 409,
+    twin_errors.ModelAlreadyActive: 409,
+    twin_errors.TooLittleHistory: 422,
+    twin_errors.InvalidTrainingWindow: 422,
+    twin_errors.AsOfBeforeTwin: 400,
 }
 
 RETRY_SECONDS = "2"

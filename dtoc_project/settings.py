@@ -36,7 +36,6 @@ SECRET_KEY = os.environ.get("DTOC_SECRET_KEY") or secret_from_file(DTOC_HOME / "
 ALLOWED_HOSTS = os.environ.get("DTOC_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
 
 INSTALLED_APPS = [
-    "dtoc_project.apps.DtocAdminConfig",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -56,6 +55,7 @@ INSTALLED_APPS = [
     "events.apps.EventsConfig",
     "twins.apps.TwinsConfig",
     "campaigns.apps.CampaignsConfig",
+    "dtoc_project.apps.DtocAdminConfig",  # last: it replaces admin pages of those above
 ]
 
 MIDDLEWARE = [
@@ -101,6 +101,7 @@ STORAGES: dict[str, Any] = {
 }
 STATIC_URL = "static/"
 STATIC_ROOT = DTOC_HOME / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a folder that is not there
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first page
 
 LANGUAGE_CODE = "en"
@@ -150,6 +151,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "CustomerStatus": "customers.models.Customer.Status",
+        "RequestStatus": "customers.models.DataSubjectRequest.Status",
+        "OperationStatus": "common.models.Operation.Status",
+        "ModelVersionState": "twins.models.ModelVersion.State",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "dtoc_project.schema.with_problem_responses",
@@ -168,7 +175,11 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_ANNOTATIONS = {"twins.train": {"time_limit": 4 * 3600}}
 # Redis hands a task that runs longer than this to a second worker, so it exceeds the longest limit.
 # A killed worker's tasks need not wait for it: the sweeps below find their work within seconds.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 5 * 3600, "socket_timeout": 10}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 5 * 3600,
+    "socket_timeout": 10,
+    "max_retries": 0,  # a request never waits for a broker that is away: the sweep finds its work
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = True

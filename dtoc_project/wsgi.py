@@ -9,7 +9,4 @@ from dtoc_project import embedded
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtoc_project.settings")
 embedded.start()
 
-from dtoc_project.celery import app as celery_app  # noqa: E402 - tasks sent from here need its broker
-
-celery_app.set_default()
 application = get_wsgi_application()

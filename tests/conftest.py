@@ -18,14 +18,6 @@ from common.clock import now
 Api = Callable[..., APIClient]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def celery_application() -> None:
-    """Tasks go to the real broker of this run; none is taken unless a test starts a worker."""
-    from dtoc_project.celery import app
-
-    app.set_default()
-
-
 @pytest.fixture
 def api(db: None) -> Api:
     """``api("events:write", ...)`` is a client of the API whose token carries those scopes."""

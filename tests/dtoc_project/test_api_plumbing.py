@@ -48,12 +48,18 @@ def routes(patterns=None, prefix="") -> list[tuple[str, object]]:
     return found
 
 
-def test_every_error_has_a_status_and_a_code_of_its_own():
+def test_every_error_has_a_status():
     own = {e for e in all_errors() if "code" in e.__dict__}
 
     assert {e.__name__ for e in own if e not in STATUS_OF} == set()
-    codes = [e.code for e in own]
-    assert sorted(codes) == sorted(set(codes))
+
+
+def test_errors_that_share_a_code_mean_the_same_to_a_caller():
+    statuses: dict[str, set[int]] = {}
+    for error, status in STATUS_OF.items():
+        statuses.setdefault(error.code, set()).add(status)
+
+    assert {code: found for code, found in statuses.items() if len(found) > 1} == {}
 
 
 def test_every_api_route_names_scopes_that_exist():

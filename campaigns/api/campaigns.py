@@ -1,0 +1,134 @@
+"""Campaigns over the API."""
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.selectors import client_name
+from campaigns.models import Campaign
+from campaigns.selectors import campaign_by_id, campaigns
+from campaigns.services import create_campaign
+from common.api.idempotency import idempotent
+from common.api.pagination import SignedCursorPagination
+from common.clock import now
+
+EXAMPLE = {
+    "name": "Spring sale",
+    "offer": {"kind": "discount", "offer_days": 14},
+    "currency": "GBP",
+}
+EXAMPLE_OUT = {
+    "id": "5f0c7c1e-9a39-4a5e-9c6c-2d0f6d0a8f11",
+    **EXAMPLE,
+    "created_by": "crm",
+    "created_at": "2011-11-01T09:00:00.000000Z",
+    "links": {"simulations": "/api/v1/campaigns/5f0c7c1e-9a39-4a5e-9c6c-2d0f6d0a8f11/simulations/"},
+}
+
+
+class OfferSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(
+        choices=[("discount", "discount")], source="offer_kind", default="discount"
+    )
+    offer_days = serializers.IntegerField(
+        default=14, help_text="how many days the offer stays open, 1 to 365"
+    )
+
+
+class CampaignInput(serializers.Serializer[Any]):
+    """A campaign to be created."""
+
+    name = serializers.CharField(max_length=200)
+    offer = OfferSerializer()
+    currency = serializers.CharField(
+        max_length=3, help_text="ISO 4217: what the prices of the purchases are in"
+    )
+
+
+class CampaignLinks(serializers.Serializer[Any]):
+    simulations = serializers.CharField()
+
+
+class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+    """A campaign."""
+
+    offer = OfferSerializer(source="*")
+    links = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Campaign
+        fields = ("id", "name", "offer", "currency", "created_by", "created_at", "links")
+
+    @extend_schema_field(CampaignLinks)
+    def get_links(self, campaign: Campaign) -> dict[str, str]:
+        return {"simulations": reverse("campaign-simulations", args=[campaign.id])}
+
+
+class CampaignsView(APIView):
+    """GET and POST /api/v1/campaigns/"""
+
+    required_scopes = {"GET": ("campaigns:read",), "POST": ("campaigns:write",)}
+    pagination_class = SignedCursorPagination
+
+    @extend_schema(
+        operation_id="campaigns_list",
+        responses=CampaignSerializer(many=True),
+        filters=False,
+        summary="List campaigns, the newest first",
+        tags=["campaigns"],
+    )
+    def get(self, request: Request) -> Response:
+        pages = SignedCursorPagination()
+        pages.ordering = ("-created_at", "-id")
+        page = pages.paginate_queryset(campaigns(), request, view=self)
+        return pages.get_paginated_response(CampaignSerializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="campaigns_create",
+        request=CampaignInput,
+        responses={201: CampaignSerializer},
+        summary="Create a campaign",
+        tags=["campaigns"],
+        examples=[
+            OpenApiExample("A discount", value=EXAMPLE, request_only=True),
+            OpenApiExample("Created", value=EXAMPLE_OUT, response_only=True),
+        ],
+    )
+    @idempotent(required=False)
+    def post(self, request: Request) -> Response:
+        body = CampaignInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        campaign = create_campaign(
+            name=body.validated_data["name"],
+            offer_days=body.validated_data["offer"]["offer_days"],
+            currency=body.validated_data["currency"],
+            created_by=client_name(request),
+            at=now(),
+        )
+        return Response(
+            CampaignSerializer(campaign).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": reverse("campaign", args=[campaign.id])},
+        )
+
+
+class CampaignView(APIView):
+    """GET /api/v1/campaigns/{campaign_id}/"""
+
+    required_scopes = ("campaigns:read",)
+
+    @extend_schema(
+        operation_id="campaigns_read",
+        responses=CampaignSerializer,
+        summary="Read a campaign",
+        tags=["campaigns"],
+        examples=[OpenApiExample("A campaign", value=EXAMPLE_OUT, response_only=True)],
+    )
+    def get(self, request: Request, campaign_id: UUID) -> Response:
+        return Response(CampaignSerializer(campaign_by_id(campaign_id)).data)

@@ -1,0 +1,81 @@
+"""Errors of campaigns.
+
+DtocError
+  UnknownCampaign, UnknownAudience, UnknownSimulation
+  InvalidCampaign, InvalidFilter, EmptyAudience
+  InvalidSimulation, GridTooLarge, NotRepeatable
+"""
+
+from common.errors import DtocError
+
+
+class UnknownCampaign(DtocError):
+    code = "unknown-campaign"
+    title = "There is no such campaign"
+    template = (
+        "there is no campaign {campaign_id}: list them with GET /api/v1/campaigns/ or create one "
+        "with POST"
+    )
+
+
+class UnknownAudience(DtocError):
+    code = "unknown-audience"
+    title = "There is no such audience"
+    template = (
+        "there is no audience {audience_id}: evaluate one with POST /api/v1/audiences/ and use the "
+        "id in the answer"
+    )
+
+
+class UnknownSimulation(DtocError):
+    code = "unknown-simulation"
+    title = "There is no such simulation"
+    template = (
+        "there is no simulation {simulation_id}: take the id from the answer to "
+        "POST /api/v1/campaigns/ID/simulations/"
+    )
+
+
+class InvalidCampaign(DtocError):
+    code = "invalid-campaign"
+    title = "The campaign cannot be like this"
+    template = "{field} is {value}, expected {expected}: send another value"
+
+
+class InvalidFilter(DtocError):
+    code = "invalid-audience-filter"
+    title = "The audience's filter contradicts itself or is out of range"
+    template = "{field} is {value}, expected {expected}: send another value or leave it out"
+
+
+class EmptyAudience(DtocError):
+    code = "empty-audience"
+    title = "Nobody is in this audience"
+    template = (
+        "nobody is left of {considered} customers (left out: {left_out}): widen the filter, or let "
+        "the twins catch up; nothing was stored"
+    )
+
+
+class InvalidSimulation(DtocError):
+    code = "invalid-simulation"
+    title = "The simulation cannot be run like this"
+    template = "{field} is {value}, expected {expected}: change it and start again"
+
+
+class GridTooLarge(DtocError):
+    code = "grid-too-large"
+    title = "The grid is too large"
+    template = (
+        "the grid asks for {asked} {unit}, expected at most {most}: use fewer depths, delays, "
+        "replicates or days, or split it into several simulations"
+    )
+
+
+class NotRepeatable(DtocError):
+    code = "simulation-not-repeatable"
+    title = "The simulation cannot be repeated exactly"
+    template = (
+        "simulation {simulation_id} began with {pinned} customers and {left} are left, because "
+        "people were erased: start a new simulation instead"
+    )

@@ -1,0 +1,174 @@
+"""From integer sums to the answer that people read."""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from campaigns.intervals import LEVEL, Interval, prediction_interval
+from campaigns.models import SimulationRun
+from campaigns.outcomes import Sums
+
+CENT = Decimal("0.01")
+COUNTS = ("buyers", "orders", "lines", "units")
+MONEY = {"revenue": "revenue_cents", "discount_cost": "discount_cents"}
+UPLIFTS = ("revenue", "orders", "buyers", "discount_cost")
+EXACT_ZERO = (
+    "A scenario of depth 0 equals the untreated twins in every replicate, so its uplift is exactly "
+    "0 with the interval [0, 0]."
+)
+LIMITS = (
+    "Revenue is what customers pay, the discount taken off; margin, cost of goods and the cost of "
+    "contacting customers are not modelled.",
+    "The offer holds for everything in the shop: SKU or category offers, substitution between "
+    "SKUs and stock are not modelled.",
+    "What an offer does ends when it closes: no stocking up, no habit, no damage to the regular "
+    "price afterwards. Orders brought forward come from the twin's own rhythm only.",
+    "Every customer of a replicate answers with the same elasticity; half of it works through "
+    "more frequent orders and half through larger quantities, which is an assumption.",
+    "Returns, cancellations, new customers and what competitors do are not modelled.",
+    "Amounts are taken to be in the campaign's currency; nothing is converted.",
+)
+ASSUMED = (
+    "The elasticity was stated by whoever asked, not measured: the whole uplift rests on that "
+    "assumption. Untreated figures rest on the twins alone."
+)
+ESTIMATED = (
+    "The elasticity was estimated from natural price variation in the stored purchases, not from "
+    "an experiment; its standard error is part of the intervals."
+)
+NOT_POSITIVE = " The estimate is not above 0: most replicates take it that prices change nothing."
+
+
+def result_of(run: SimulationRun, sums: Sums) -> dict[str, Any]:
+    """The result of a run as JSON: money in decimal strings, counts and shares as numbers."""
+    grid = [(depth, delay) for depth in run.depths for delay in run.delays_days]
+    arms = _arms(sums)
+    uplifts = _uplifts(sums)
+    scenarios = [
+        {"depth": depth, "delay_days": delay, "treated": arms[i + 1], "uplift": uplifts[i]}
+        for i, (depth, delay) in enumerate(grid)
+    ]
+    pinned = int(run.manifest["customers"]["pinned"])
+    return {
+        "currency": run.campaign.currency,
+        "horizon": {"starts_at": run.manifest["as_of"], "days": run.horizon_days},
+        "replicates": run.replicates,
+        "interval": {
+            "level": LEVEL,
+            "kind": "Student t prediction interval over replicates",
+        },
+        "customers": {
+            "pinned": pinned,
+            "simulated": sums.customers,
+            "erased_meanwhile": pinned - sums.customers,
+        },
+        "response": described_response(run),
+        "control": arms[0],
+        "scenarios": scenarios,
+        "best_scenario": best_scenario(sums),
+        "depth_zero": EXACT_ZERO,
+        "limits": list(LIMITS),
+        "manifest": run.manifest,
+        "manifest_sha256": run.manifest_sha256,
+    }
+
+
+def described_response(run: SimulationRun) -> dict[str, Any]:
+    """The response model by name, and which share of the uplift rests on an assumption."""
+    spec = run.manifest["response"]
+    if spec["kind"] == "assumed":
+        return {
+            "name": "assumed",
+            "provenance": "assumption",
+            "assumption_share": 1.0,
+            "elasticity": {"mean": spec["mean"], "spread": spec["spread"]},
+            "statement": ASSUMED,
+        }
+    return {
+        "name": "elasticity",
+        "provenance": "data",
+        "assumption_share": 0.0,
+        "elasticity": spec["estimate"],
+        "statement": ESTIMATED + (NOT_POSITIVE if spec["estimate"]["mean"] <= 0 else ""),
+    }
+
+
+def best_scenario(sums: Sums) -> int:
+    """The place in the grid of the largest mean incremental revenue; the first of equals."""
+    revenue = sums.measures["revenue_cents"]
+    return int(np.argmax((revenue[1:] - revenue[0]).mean(axis=1)))
+
+
+def _arms(sums: Sums) -> list[dict[str, Any]]:
+    figures = {name: prediction_interval(sums.measures[name]) for name in COUNTS}
+    money = {name: prediction_interval(sums.measures[column]) for name, column in MONEY.items()}
+    days = prediction_interval(sums.by_day)
+    return [
+        {
+            **{name: _count(interval, arm) for name, interval in figures.items()},
+            **{name: _money(interval, arm) for name, interval in money.items()},
+            "per_customer": _per_customer(figures, money, arm, sums.customers),
+            "revenue_by_day": {
+                "mean": [amount(cents) for cents in days.mean[arm]],
+                "low": [amount(cents) for cents in days.low[arm]],
+                "high": [amount(cents) for cents in days.high[arm]],
+            },
+        }
+        for arm in range(len(sums.by_day))
+    ]
+
+
+def _uplifts(sums: Sums) -> list[dict[str, Any]]:
+    """Treated minus untreated within each replicate, whose luck both arms share."""
+    intervals = {}
+    for name in UPLIFTS:
+        values = sums.measures[MONEY.get(name, name)]
+        intervals[name] = prediction_interval(values[1:] - values[0])
+    people = max(sums.customers, 1)
+    return [
+        {
+            **{
+                name: _money(interval, i) if name in MONEY else _count(interval, i)
+                for name, interval in intervals.items()
+            },
+            "per_customer": {
+                "revenue": amount(intervals["revenue"].mean[i] / people),
+                "orders": _number(intervals["orders"].mean[i] / people),
+            },
+        }
+        for i in range(len(sums.by_day) - 1)
+    ]
+
+
+def _per_customer(
+    figures: dict[str, Interval], money: dict[str, Interval], arm: int, customers: int
+) -> dict[str, Any]:
+    people = max(customers, 1)
+    counts = {name: _number(figures[name].mean[arm] / people) for name in COUNTS}
+    amounts = {name: amount(money[name].mean[arm] / people) for name in MONEY}
+    return {**counts, **amounts}
+
+
+def _count(interval: Interval, i: int) -> dict[str, float]:
+    return {name: _number(_end(interval, name)[i]) for name in ("mean", "low", "high")}
+
+
+def _money(interval: Interval, i: int) -> dict[str, str]:
+    return {name: amount(_end(interval, name)[i]) for name in ("mean", "low", "high")}
+
+
+def _end(interval: Interval, name: str) -> NDArray[np.float64]:
+    end: NDArray[np.float64] = getattr(interval, name)
+    return end
+
+
+def amount(cents: float) -> str:
+    """Cents as a decimal string with two digits; zero has no sign."""
+    value = (Decimal(float(cents)) / 100).quantize(CENT)
+    return str(value + 0) if value else "0.00"
+
+
+def _number(value: float) -> float:
+    return round(float(value), 4) + 0.0  # no negative zero

@@ -1,0 +1,77 @@
+"""One chunk of a simulation, computed. Loads torch; for workers only."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from campaigns.models import SimulationMember, SimulationRun
+from campaigns.outcomes import MEASURES, Integers, Sums
+from campaigns.population import EPOCH, version_by_id
+from campaigns.selectors import members_of_chunk
+from ml.response import AssumedResponse, ElasticityEstimate, ElasticityResponse, Response
+from ml.rollout import RolloutOutcome, RolloutPlan, Scenario, rollout
+from ml.states import TwinStates
+from twins.selectors import loaded_model
+
+
+def simulated(run: SimulationRun, chunk: int, response: Response) -> Sums:
+    """What the customers of one chunk who have not been erased since do in every arm.
+
+    Depends on nothing but the run's own rows and the model version that it names.
+    """
+    members = members_of_chunk(run.id, chunk)
+    plan = plan_of(run)
+    if not members:
+        return sums_of(RolloutOutcome.empty(plan, 0), 0)
+    outcome = rollout(
+        loaded_model(version_by_id(run.model_version)),
+        _states(members),
+        row_keys([member.pseudonym for member in members]),
+        [member.country for member in members],
+        plan,
+        response,
+    )
+    return sums_of(outcome, len(members))
+
+
+def plan_of(run: SimulationRun) -> RolloutPlan:
+    """The run's grid in the order of its scenarios: every delay of the first depth, and so on."""
+    grid = [(depth, delay) for depth in run.depths for delay in run.delays_days]
+    return RolloutPlan(
+        scenarios=tuple(Scenario(float(depth), delay) for depth, delay in grid),
+        horizon_days=run.horizon_days,
+        offer_days=run.campaign.offer_days,
+        replicates=run.replicates,
+        seed=run.seed,
+        start_ms=round((run.as_of - EPOCH).total_seconds() * 1000),
+    )
+
+
+def response_of(run: SimulationRun) -> Response:
+    """The response model that the run's manifest names."""
+    spec: dict[str, Any] = run.manifest["response"]
+    if spec["kind"] == "assumed":
+        return AssumedResponse(mean=spec["mean"], spread=spec["spread"])
+    return ElasticityResponse(estimate=ElasticityEstimate(**spec["estimate"]))
+
+
+def row_keys(pseudonyms: Sequence[UUID]) -> Integers:
+    """The noise key of each customer: the first 64 bits of the pseudonym, as a signed number."""
+    keys = (int.from_bytes(p.bytes[:8], "big", signed=True) for p in pseudonyms)
+    return np.fromiter(keys, np.int64, len(pseudonyms))
+
+
+def sums_of(outcome: RolloutOutcome, customers: int) -> Sums:
+    """The part of an outcome that names nobody."""
+    measures = {name: getattr(outcome, name) for name in MEASURES}
+    return Sums(customers=customers, measures=measures, by_day=outcome.by_day)
+
+
+def _states(members: Sequence[SimulationMember]) -> TwinStates:
+    return TwinStates.from_bytes(
+        [bytes(member.h) for member in members],
+        [bytes(member.c) for member in members],
+        [member.memory for member in members],
+    )

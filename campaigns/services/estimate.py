@@ -1,0 +1,47 @@
+"""Runs with the response ``elasticity`` get their estimate, once."""
+
+from dataclasses import asdict
+
+import numpy as np
+from django.db import transaction
+
+from campaigns.models import SimulationRun
+from common.canonical_json import sha256_hex
+from events.selectors import all_events_columns
+from ml.response import ElasticityEstimate, estimate_elasticity
+
+
+def with_estimate(run: SimulationRun) -> SimulationRun:
+    """The run, its manifest holding the estimate where its response needs one.
+
+    The first worker estimates while the others wait for the row; all then go on with one estimate,
+    which the manifest keeps with its standard error.
+
+    Raises:
+        NoPriceVariation: the stored purchases cannot show an elasticity.
+    """
+    if run.manifest["response"]["kind"] != "elasticity" or "estimate" in run.manifest["response"]:
+        return run
+    with transaction.atomic():
+        locked = SimulationRun.objects.select_for_update().get(id=run.id)
+        if "estimate" not in locked.manifest["response"]:
+            estimate = asdict(estimate_before(run))
+            locked.manifest = {
+                **locked.manifest,
+                "response": {**run.response, "estimate": estimate},
+            }
+            locked.manifest_sha256 = sha256_hex(locked.manifest)
+            locked.save(update_fields=["manifest", "manifest_sha256"])
+    run.manifest, run.manifest_sha256 = locked.manifest, locked.manifest_sha256
+    return run
+
+
+def estimate_before(run: SimulationRun) -> ElasticityEstimate:
+    """The price elasticity that all purchase lines up to the run's moment show together."""
+    columns = all_events_columns(until=run.as_of, types=["item_purchased"])
+    return estimate_elasticity(
+        sku=columns["sku"].astype(np.object_),
+        occurred_at_ms=columns["occurred_at_ms"],
+        quantity=columns["quantity"],
+        unit_price=columns["unit_price"],
+    )

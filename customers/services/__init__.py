@@ -1,0 +1,23 @@
+"""Everything that writes customers: registration and erasure."""
+
+from customers.services.erase import (
+    begin_erasure,
+    erase_now,
+    request_erasure,
+    resume_erasures,
+    run_erasure,
+)
+from customers.services.register import register_customer, register_customers
+from customers.services.verify import repeat_scan, verify_erasure
+
+__all__ = [
+    "begin_erasure",
+    "erase_now",
+    "register_customer",
+    "register_customers",
+    "repeat_scan",
+    "request_erasure",
+    "resume_erasures",
+    "run_erasure",
+    "verify_erasure",
+]

@@ -1,0 +1,99 @@
+"""Looking at the store: events, streams, quarantine and counters, all of them read-only."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.db.models.expressions import RawSQL
+from django.http import HttpRequest
+
+from common.admin import ReadOnlyAdmin
+from events.catalogue import CATALOGUE
+from events.models import Event, Intake, QuarantinedEvent, Stream
+
+
+class EventTypeFilter(admin.SimpleListFilter):
+    """The types of the catalogue; asking the table for its distinct types would read all of it."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(CATALOGUE)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+class LagFilter(admin.SimpleListFilter):
+    """Streams whose twin has events to fold."""
+
+    title = "twin"
+    parameter_name = "lag"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("behind", "behind")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Stream]) -> QuerySet[Stream]:
+        if self.value() == "behind":
+            return queryset.filter(version__gt=F("advanced_version"))
+        return queryset
+
+
+class ByPseudonym(ReadOnlyAdmin):
+    """Search takes a whole pseudonym; anything else finds nothing, and reads nothing."""
+
+    search_fields = ("stream",)
+    search_help_text = "a whole pseudonym"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            return queryset.filter(stream=UUID(search_term.strip())), False
+        except ValueError:
+            return queryset.none(), False
+
+
+@admin.register(Event)
+class EventAdmin(ByPseudonym):
+    """Events in the order of their arrival, the newest first."""
+
+    list_display = ("occurred_at", "type", "stream", "version", "is_technical", "recorded_at")
+    list_filter = (EventTypeFilter,)
+    ordering = (RawSQL("events_event.txid", ()).desc(),)  # with the key behind it: the feed's index
+
+    @admin.display(boolean=True, description="technical")
+    def is_technical(self, event: Event) -> bool:
+        return bool(event.metadata.get("technical"))
+
+
+@admin.register(Stream)
+class StreamAdmin(ByPseudonym):
+    """How far each stream has come, and how far its twin."""
+
+    list_display = ("stream", "version", "advanced_version", "lag_events", "shard")
+    list_filter = (LagFilter,)
+    ordering = ("stream",)
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(ByPseudonym):
+    """Why events could not be stored; the body stays sealed."""
+
+    list_display = ("received_at", "source", "reason", "detail", "stream")
+    list_filter = ("reason",)
+    ordering = ("-id",)
+    exclude = ("body", "subject_digest")
+
+
+@admin.register(Intake)
+class IntakeAdmin(ReadOnlyAdmin):
+    """The counters of the intake, one row for each slot."""
+
+    list_display = ("source", "outcome", "reason", "slot", "count")
+    list_filter = ("outcome",)
+    ordering = ("source", "outcome", "reason", "slot")

@@ -1,0 +1,104 @@
+"""The hot path out: stored JSON goes into answers as it is."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from django.core import signing
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from common.canonical_json import iso
+from events.catalogue import CATALOGUE, ENCODER
+from events.errors import CursorInvalid
+from events.selectors import FeedEvent, FeedPosition
+from events.services import IntakeReport, Result
+from events.upcasters import decode
+
+SALT = "events.feed"
+STATUS_OF_REASON = {"subject_suppressed": 403, "event_id_conflict": 409}
+UNPROCESSABLE = 422
+
+
+def json_response(body: Any, status: int = 200) -> HttpResponse:
+    """``body`` as JSON without a serializer of the framework."""
+    return HttpResponse(ENCODER.encode(body), status=status, content_type="application/json")
+
+
+def event_body(event: FeedEvent) -> dict[str, Any]:
+    """One event as the API shows it, in the newest schema version of its type."""
+    known = CATALOGUE.get(event.type)
+    data: Any = msgspec.Raw(event.data.encode())
+    version = event.schema_version
+    if known is not None and version != known.schema_version:
+        data, version = decode(event.type, version, event.data), known.schema_version
+    return {
+        "customer": event.stream,
+        "version": event.version,
+        "event_id": event.event_id,
+        "type": event.type,
+        "schema_version": version,
+        "occurred_at": iso(event.occurred_at),
+        "recorded_at": iso(event.recorded_at),
+        "data": data,
+        "metadata": msgspec.Raw(event.metadata.encode()),
+    }
+
+
+def report_body(report: IntakeReport) -> dict[str, Any]:
+    """The answer to an array: four counts that add up, and what went wrong with which item."""
+    return {
+        "accepted": report.total("accepted"),
+        "duplicates": report.total("duplicate"),
+        "quarantined": report.total("quarantined"),
+        "refused": report.total("refused"),
+        "problems": [
+            {
+                "index": index,
+                "event_id": result.event_id,
+                "status": status_of(result),
+                "code": result.reason.replace("_", "-"),
+                "detail": result.detail,
+            }
+            for index, result in enumerate(report.results)
+            if result.reason
+        ],
+    }
+
+
+def status_of(result: Result) -> int:
+    """The HTTP status of an item that was not simply stored."""
+    return STATUS_OF_REASON.get(result.reason, UNPROCESSABLE)
+
+
+def page_body(
+    request: Request, events: Sequence[FeedEvent], after: FeedPosition, filters: dict[str, str]
+) -> dict[str, Any]:
+    """A page of the feed; its cursor stays where it was while there is nothing new."""
+    reached = events[-1].feed_position if events else after
+    cursor = signing.dumps([reached.txid, reached.position, filters], salt=SALT)
+    query = {**filters, "after": cursor, "limit": request.query_params.get("limit", "")}
+    asked = urlencode({name: value for name, value in query.items() if value})
+    return {
+        "next": f"{request.build_absolute_uri(request.path)}?{asked}",
+        "cursor": cursor,
+        "results": [event_body(event) for event in events],
+    }
+
+
+def position_of(cursor: str | None, filters: dict[str, str]) -> FeedPosition:
+    """Where a cursor says to go on; the beginning of the feed without one.
+
+    Raises:
+        CursorInvalid: it was changed, or given out for other filters.
+    """
+    if not cursor:
+        return FeedPosition(0, 0)
+    try:
+        txid, position, bound_to = signing.loads(cursor, salt=SALT)
+    except (signing.BadSignature, ValueError) as error:
+        raise CursorInvalid() from error
+    if bound_to != filters:
+        raise CursorInvalid()
+    return FeedPosition(txid, position)

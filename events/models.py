@@ -1,0 +1,126 @@
+"""Tables of the event store. ``events_event`` is made by SQL, because Django cannot partition."""
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Event(models.Model):
+    """One stored fact. Written by ``events.services.append_batch`` and by nothing else.
+
+    In the database the key is (stream, version); Django is told ``position``, because the admin
+    refuses composite keys. ``txid`` (xid8) is left to SQL: Django has no type for it.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    stream = models.UUIDField()
+    version = models.IntegerField()
+    event_id = models.UUIDField()
+    type = models.CharField(max_length=60)
+    schema_version = models.SmallIntegerField()
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    data = models.JSONField()
+    metadata = models.JSONField()
+
+    class Meta:
+        managed = False  # also keeps `flush` from truncating what must not be truncated
+        db_table = "events_event"
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.stream} {self.version}"
+
+
+class Stream(models.Model):
+    """How far one stream has come: last version appended, last version folded into the twin."""
+
+    stream = models.UUIDField(primary_key=True)
+    version = models.IntegerField()
+    advanced_version = models.IntegerField(default=0)
+    shard = models.SmallIntegerField()
+    last_txid = models.BigIntegerField(help_text="the transaction that appended last")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["shard"],
+                name="events_stream_lagging",
+                condition=Q(version__gt=F("advanced_version")),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(advanced_version__gte=0) & Q(advanced_version__lte=F("version")),
+                name="events_stream_advanced_within_version",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.stream)
+
+    @property
+    def lag_events(self) -> int:
+        return self.version - self.advanced_version
+
+
+class ClosedStream(models.Model):
+    """What is left of an erased stream: that it was there. The key is a hash, not the pseudonym."""
+
+    stream_sha256 = models.BinaryField(primary_key=True, max_length=32)
+    events = models.IntegerField()
+    closed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"closed with {self.events} events"
+
+
+class QuarantinedEvent(models.Model):
+    """An event that could not be stored, with the reason; its body is sealed."""
+
+    source = models.CharField(max_length=100)
+    reason = models.CharField(max_length=40)
+    detail = models.CharField(max_length=300)
+    event_id = models.UUIDField(null=True)
+    stream = models.UUIDField(
+        null=True, db_index=True, help_text="whose it is, where that is known"
+    )
+    subject_digest = models.BinaryField(
+        null=True, max_length=32, db_index=True, help_text="whose it may be: the vault's digest"
+    )
+    body = models.BinaryField(editable=False)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "event_id"], name="events_quarantined_once")
+        ]
+        indexes = [models.Index(fields=["reason", "received_at"], name="events_quarantine_reason")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} from {self.source}"
+
+
+class Intake(models.Model):
+    """How many events of a source ended how. Sixteen rows a counter, so that no writer queues."""
+
+    class Outcome(models.TextChoices):
+        RECEIVED = "received"
+        ACCEPTED = "accepted"
+        DUPLICATE = "duplicate"
+        QUARANTINED = "quarantined"
+        REFUSED = "refused"
+
+    source = models.CharField(max_length=100)
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    reason = models.CharField(max_length=40, blank=True)
+    slot = models.SmallIntegerField()
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "outcome", "reason", "slot"], name="events_intake_counter"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.outcome} {self.reason}"

@@ -1,0 +1,299 @@
+"""Reading the store: streams for the twins, the feed for consumers, columns for training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from django.db import connection
+from pyarrow import csv
+
+from events.catalogue import EventData
+from events.models import Intake
+from events.upcasters import decode
+
+Columns = dict[str, npt.NDArray[Any]]
+
+MILLISECONDS = "(extract(epoch FROM occurred_at) * 1000)::bigint"
+FLAGS = "metadata @> '{\"technical\": true}', metadata @> '{\"outlier\": true}'"
+
+
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
+    """One event as a fold reads it: typed data of the newest schema version."""
+
+    stream: UUID
+    version: int
+    event_id: UUID
+    type: str
+    schema_version: int
+    occurred_at_ms: int
+    data: EventData
+    technical: bool
+    outlier: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """How far a stream has come, and how far its twin."""
+
+    stream: UUID
+    version: int
+    advanced_version: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FeedPosition:
+    """A place in the feed's order: the transaction, then the row within all transactions."""
+
+    txid: int
+    position: int
+
+
+class FeedEvent(msgspec.Struct, frozen=True):
+    """One event as the feed gives it out; ``data`` and ``metadata`` are JSON as stored."""
+
+    feed_position: FeedPosition
+    stream: UUID
+    version: int
+    event_id: UUID
+    type: str
+    schema_version: int
+    occurred_at: datetime
+    recorded_at: datetime
+    data: str
+    metadata: str
+
+
+AFTER = f"""
+SELECT stream, e.version, event_id::text, type, schema_version, {MILLISECONDS}, data::text, {FLAGS}
+FROM unnest(%s::uuid[], %s::int[]) AS seen(stream, version)
+JOIN events_event AS e USING (stream)
+WHERE e.version > seen.version
+ORDER BY stream, e.version
+"""  # noqa: S608 - constants of this module
+
+
+def events_after(after: Mapping[UUID, int]) -> list[StoredEvent]:
+    """Each stream's events after the version given for it, by stream and version."""
+    if not after:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(AFTER, [list(after), list(after.values())])
+        return [_stored(*row) for row in cursor]
+
+
+def _stored(
+    stream: UUID,
+    version: int,
+    event_id: str,
+    type_name: str,
+    schema_version: int,
+    occurred_at_ms: int,
+    data: str,
+    technical: bool,
+    outlier: bool,
+) -> StoredEvent:
+    return StoredEvent(
+        stream,
+        version,
+        UUID(event_id),
+        type_name,
+        schema_version,
+        occurred_at_ms,
+        decode(type_name, schema_version, data),
+        technical,
+        outlier,
+    )
+
+
+def streams(after: UUID | None, limit: int) -> list[StreamHead]:
+    """At most ``limit`` streams in the order of their ids, after the one given."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stream, version, advanced_version FROM events_stream"
+            " WHERE stream > coalesce(%s::uuid, '00000000-0000-0000-0000-000000000000')"
+            " ORDER BY stream LIMIT %s",
+            [after, limit],
+        )
+        return [StreamHead(*row) for row in cursor]
+
+
+def stream_versions(pseudonyms: list[UUID]) -> dict[UUID, int]:
+    """The last version of each of these streams; streams without events are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stream, version FROM events_stream WHERE stream = ANY(%s::uuid[])",
+            [pseudonyms],
+        )
+        return dict(cursor.fetchall())
+
+
+def lagging_total() -> int:
+    """How many events the twins have not folded yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(version - advanced_version), 0) FROM events_stream"
+            " WHERE version > advanced_version"
+        )
+        return int(cursor.fetchone()[0])
+
+
+EVENT_COLUMNS = """txid::text::bigint, position, stream, version, event_id, type, schema_version,
+    occurred_at, recorded_at, data::text, metadata::text"""
+# An event of a transaction at or above the oldest one still running may yet be joined by others
+# that come before it in this order; below it nothing can appear any more.
+FEED = """
+SELECT {columns}
+FROM events_event
+WHERE txid < pg_snapshot_xmin(pg_current_snapshot())
+    AND (txid, position) > (%(txid)s::text::xid8, %(position)s)
+    AND (%(type)s::text IS NULL OR type = %(type)s)
+    {own}
+ORDER BY txid, position LIMIT %(limit)s
+"""
+
+
+def feed(
+    after: FeedPosition | None,
+    limit: int,
+    *,
+    type_name: str | None = None,
+    pseudonym: UUID | None = None,
+) -> list[FeedEvent]:
+    """The next events after a feed position; what commits later never comes before them."""
+    start = after or FeedPosition(0, 0)
+    facts: dict[str, Any] = {
+        "txid": str(start.txid),
+        "position": start.position,
+        "type": type_name,
+        "stream": pseudonym,
+        "limit": limit,
+    }
+    own = "AND stream = %(stream)s" if pseudonym else ""  # lets the planner skip 15 partitions
+    with connection.cursor() as cursor:
+        cursor.execute(FEED.format(columns=EVENT_COLUMNS, own=own), facts)
+        return [_feed_event(row) for row in cursor]
+
+
+def last_position() -> FeedPosition | None:
+    """The last place in the feed that can be read now; None where the feed is empty."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT txid::text::bigint, position FROM events_event"
+            " WHERE txid < pg_snapshot_xmin(pg_current_snapshot())"
+            " ORDER BY txid DESC, position DESC LIMIT 1"
+        )
+        row = cursor.fetchone()
+        return FeedPosition(*row) if row else None
+
+
+def feed_gap_age_seconds() -> float:
+    """For how long the oldest running transaction has been holding the feed; 0 where none does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)"
+            " FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return float(cursor.fetchone()[0])
+
+
+def stream_events(stream: UUID, *, after: int, limit: int) -> list[FeedEvent]:
+    """At most ``limit`` events of one stream after a version, in the order of versions."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {EVENT_COLUMNS} FROM events_event"  # noqa: S608 - a constant
+            " WHERE stream = %s AND version > %s ORDER BY version LIMIT %s",
+            [stream, after, limit],
+        )
+        return [_feed_event(row) for row in cursor]
+
+
+def event_by_id(stream: UUID, event_id: UUID) -> FeedEvent | None:
+    """The stored event, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {EVENT_COLUMNS} FROM events_event"  # noqa: S608 - a constant
+            " WHERE stream = %s AND event_id = %s",
+            [stream, event_id],
+        )
+        row = cursor.fetchone()
+        return _feed_event(row) if row else None
+
+
+def _feed_event(row: tuple[Any, ...]) -> FeedEvent:
+    return FeedEvent(FeedPosition(row[0], row[1]), *row[2:])
+
+
+def intake_counts() -> dict[tuple[str, str, str], int]:
+    """How many events ended how, by (source, outcome, reason); ``received`` is their sum."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for source, outcome, reason, count in Intake.objects.values_list(
+        "source", "outcome", "reason", "count"
+    ):
+        key = (source, outcome, reason)
+        counts[key] = counts.get(key, 0) + count
+    return counts
+
+
+COLUMNS: dict[str, pa.DataType] = {
+    "stream": pa.string(),
+    "version": pa.int64(),
+    "type": pa.string(),
+    "occurred_at_ms": pa.int64(),
+    "sku": pa.string(),
+    "order_id": pa.string(),
+    "quantity": pa.float64(),
+    "unit_price": pa.float64(),
+    "country": pa.string(),
+    "offer_depth": pa.float64(),
+}
+COPY = f"""
+COPY (
+    SELECT stream, version, type, {MILLISECONDS}, coalesce(data->>'sku', ''),
+        coalesce(data->>'order_id', ''), coalesce(data->>'quantity', '0'),
+        coalesce(data->>'unit_price', '0'), coalesce(data->>'country', ''),
+        coalesce(data->>'depth', '0')
+    FROM events_event
+    WHERE occurred_at < coalesce(%s, 'infinity'::timestamptz)
+        AND NOT metadata @> '{{"technical": true}}' AND NOT metadata @> '{{"outlier": true}}'
+        AND (%s::text[] IS NULL OR type = ANY(%s::text[]))
+    ORDER BY stream, occurred_at, version
+) TO STDOUT (FORMAT csv)
+"""  # noqa: S608 - constants of this module
+
+
+def all_events_columns(until: datetime | None = None, types: list[str] | None = None) -> Columns:
+    """Events before ``until`` as columns, in folding order (stream, occurred_at, version).
+
+    Technical and outlier lines are left out. ``pseudonyms`` has one entry for each customer, every
+    other column one for each event; ``customer`` points into ``pseudonyms`` and never decreases.
+    Amounts come as float64, texts that an event does not have as "", numbers as 0.
+    """
+    stream = BytesIO()
+    with connection.cursor() as cursor:
+        statement = cursor.mogrify(COPY, [until, types, types]).decode()
+        cursor.copy_expert(statement, stream)
+    table = _table(stream.getvalue())
+    grouped = table.column("stream").combine_chunks().dictionary_encode()
+    columns: Columns = {name: table.column(name).to_numpy() for name in COLUMNS if name != "stream"}
+    columns["customer"] = grouped.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    columns["pseudonyms"] = np.array(
+        [UUID(text) for text in grouped.dictionary.to_pylist()], object
+    )
+    return columns
+
+
+def _table(text: bytes) -> pa.Table:
+    if not text:  # the reader refuses an empty file
+        return pa.table({name: pa.array([], kind) for name, kind in COLUMNS.items()})
+    return csv.read_csv(
+        BytesIO(text),
+        read_options=csv.ReadOptions(column_names=list(COLUMNS), use_threads=False),
+        convert_options=csv.ConvertOptions(column_types=COLUMNS, strings_can_be_null=False),
+    )

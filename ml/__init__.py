@@ -1,0 +1,17 @@
+"""The mathematics of the twin: numbers in, numbers out.
+
+Nothing here imports Django or an app, reads a clock or touches a global seed, so every result
+depends on its arguments alone.
+
+- ``events``: the table of events that everything reads
+- ``states``: what a twin remembers, and its bytes
+- ``encoding``: dictionaries, and what was known at the moment of each event
+- ``core``, ``heads``, ``twin``: the model; ``forecast``: what it predicts, as plain numbers
+- ``timing`` (plain floats, no torch) and ``survival`` (tensors): time to the next order
+- ``targets``, ``lanes``, ``losses``, ``training``: how a model is learned
+- ``baselines``, ``metrics``, ``evaluation``: how good it is, beside what a simple rule reaches
+- ``artefacts``: a model as files
+
+``events``, ``states``, ``encoding``, ``forecast`` and ``timing`` import no torch, so a web process
+can answer from stored numbers without loading it.
+"""

@@ -1,0 +1,112 @@
+"""The batched fold: many histories through the core at once, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.encoding import Columns
+from ml.events import Integers
+
+if TYPE_CHECKING:
+    from ml.twin import TwinModel
+
+EVENTS_PER_RUN = 32_768  # bounds memory: about 60 MB of activations
+STEPS_PER_RUN = 2_048
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Rows of several sequences, time step by time step.
+
+    ``order`` are the sequences longest first, ``rows`` the table rows step by step, ``steps`` how
+    many sequences have a t-th row.
+    """
+
+    order: Integers
+    rows: Integers
+    steps: Tensor
+
+
+def pack(starts: Integers, lengths: Integers) -> Packing:
+    """Return the packing of sequences that are ranges of table rows, each at least one long."""
+    order = np.argsort(-lengths, kind="stable")
+    longest = int(lengths.max())
+    steps = len(lengths) - np.searchsorted(np.sort(lengths), np.arange(longest), side="right")
+    total = int(lengths.sum())
+    time = np.repeat(np.arange(longest), steps)
+    position = np.arange(total) - np.repeat(np.cumsum(steps) - steps, steps)
+    rows = starts[order][position] + time
+    return Packing(order=order, rows=rows, steps=torch.from_numpy(steps.astype(np.int64)))
+
+
+def as_tensors(columns: Columns, device: torch.device) -> dict[str, Tensor]:
+    """Return the columns as keyword arguments of ``encode_step``."""
+    named = {f.name: np.ascontiguousarray(getattr(columns, f.name)) for f in fields(columns)}
+    return {name: torch.from_numpy(column).to(device) for name, column in named.items()}
+
+
+def runs(customer: Integers) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Yield customers, first rows and lengths so that each run is bounded and nothing is skipped.
+
+    Customers of similar length go together; a long history comes in several runs, in order.
+    """
+    who, starts, lengths = np.unique(customer, return_index=True, return_counts=True)
+    by_length = np.argsort(lengths, kind="stable")
+    filled = np.cumsum(np.minimum(lengths[by_length], STEPS_PER_RUN))
+    for part in np.split(by_length, np.flatnonzero(np.diff(filled // EVENTS_PER_RUN)) + 1):
+        done = np.zeros(len(part), dtype=np.int64)
+        while len(part):
+            size = np.minimum(lengths[part] - done, STEPS_PER_RUN)
+            yield who[part], starts[part] + done, size
+            left = lengths[part] - done > size
+            part, done = part[left], (done + size)[left]
+
+
+def fold(
+    model: TwinModel, columns: Columns, customer: Integers, h: Singles, c: Singles
+) -> tuple[Singles, Singles]:
+    """Return ``h`` and ``c`` (B, H) after all rows; customers without rows keep theirs."""
+    after = h.copy(), c.copy()
+    _fold_into(model, columns, customer, after, None)
+    return after
+
+
+def fold_states(
+    model: TwinModel, columns: Columns, customer: Integers, h: Singles, c: Singles
+) -> Tensor:
+    """Return the hidden state (N, H) after every row."""
+    every = torch.empty((len(columns), h.shape[1]), dtype=torch.float32)
+    _fold_into(model, columns, customer, (h.copy(), c.copy()), every)
+    return every
+
+
+def _fold_into(
+    model: TwinModel,
+    columns: Columns,
+    customer: Integers,
+    state: tuple[Singles, Singles],
+    every: Tensor | None,
+) -> None:
+    h, c = state
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for who, starts, lengths in runs(customer):
+            packing = pack(starts, lengths)
+            rows = who[packing.order]
+            x = model.encode_step(**as_tensors(columns.rows(packing.rows), model.device))
+            before = (torch.from_numpy(part[rows]).to(model.device) for part in state)
+            states, last_h, last_c = model.core.run(x, packing.steps, *before)
+            h[rows], c[rows] = last_h.cpu().numpy(), last_c.cpu().numpy()
+            if every is not None:
+                every[torch.from_numpy(packing.rows)] = states.cpu()
+    model.train(training)

@@ -1,0 +1,130 @@
+"""Simulated futures of many twins, untreated and treated, with common random numbers.
+
+A row is one (customer, replicate, arm). It draws the time of its next order, then line after line
+of that order, and feeds each one back into the recurrent core, until the next order lies beyond the
+horizon. Every draw is addressed by (seed, customer, replicate, order and line, purpose), so the
+arms of one replicate meet the same luck, and no row can tell with which others it was computed.
+
+What the offer does comes from the response model alone: inside the offer's window it multiplies
+the hazard of orders and the quantity of lines and lowers the price. The core is fed the lines as
+they were bought, but not told of the offer, so that nothing is counted twice.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ml.encoding import look_up
+from ml.response import Response, hazard_multiplier, quantity_multiplier
+from ml.rollout_plan import (
+    BadPlan,
+    Integers,
+    RolloutOutcome,
+    RolloutPlan,
+    Scenario,
+    StartBeforeClock,
+)
+from ml.rollout_rows import Arms, Customers, Rows, Tallies, advance_rows, first_orders
+from ml.states import TwinStates
+from ml.twin import TwinModel
+
+__all__ = ["BadPlan", "RolloutOutcome", "RolloutPlan", "Scenario", "StartBeforeClock", "rollout"]
+
+# Fixed shapes, padded: the same row goes through the same instructions wherever it stands.
+TILE_ROWS = {"cpu": 256, "cuda": 16_384}
+ARRIVALS = 8_192  # rows whose first order is drawn at once; most never enter the tile
+
+
+def rollout(
+    model: TwinModel,
+    states: TwinStates,
+    row_keys: Integers,
+    countries: Sequence[str],
+    plan: RolloutPlan,
+    response: Response,
+) -> RolloutOutcome:
+    """Return what these twins do within the plan's horizon, in every arm and replicate.
+
+    ``row_keys`` (B,) are the customers' 64-bit noise keys: equal keys, equal luck. A customer's
+    part of the outcome depends on nothing but that customer, the plan and the response, so any
+    split of the customers adds up to the same integers on the CPU. Arms of depth 0 equal the
+    control in every integer. A twin without events is taken to begin at the start.
+
+    Raises:
+        StartBeforeClock: a twin has seen an event after the plan's start.
+    """
+    late = np.flatnonzero(states.clock_ms > plan.start_ms)
+    if late.size:
+        row = int(late[0])
+        clock = int(states.clock_ms[row])
+        raise StartBeforeClock(customer=row, clock_ms=clock, start_ms=plan.start_ms)
+    if not len(states):
+        return RolloutOutcome.empty(plan, 0)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return _rolled_out(model, states, row_keys, countries, plan, response)
+    finally:
+        model.train(training)
+
+
+def _rolled_out(
+    model: TwinModel,
+    states: TwinStates,
+    row_keys: Integers,
+    countries: Sequence[str],
+    plan: RolloutPlan,
+    response: Response,
+) -> RolloutOutcome:
+    tile = TILE_ROWS.get(model.device.type, TILE_ROWS["cpu"])
+    country = look_up(model.dictionaries.country_index(), countries)
+    customers = Customers.of(model, states, row_keys, country, plan.start_ms, tile)
+    arms = _arms(plan, response, model.device)
+    tallies = Tallies.zero(plan, len(states), model.device)
+    waiting = _Waiting(first_orders(customers, arms, plan, ARRIVALS), model.device)
+    rows = Rows.idle(tile, model.config.hidden, model.device)
+    while True:
+        rows.admit(waiting.take(int((~rows.active).sum())), customers)
+        if not bool(rows.active.any()):
+            return tallies.outcome()
+        advance_rows(model, rows, arms, plan, tallies)
+
+
+def _arms(plan: RolloutPlan, response: Response, device: torch.device) -> Arms:
+    """Return what each arm does in each replicate, which has one elasticity for all customers."""
+    elasticities = response.elasticities(plan.replicates, plan.seed)
+    depths = [arm.depth for arm in plan.arms]
+
+    def table(values: list[NDArray[np.float64]]) -> Tensor:
+        return torch.from_numpy(np.stack(values)).to(device)
+
+    windows = torch.tensor(plan.windows_ms(), dtype=torch.int64, device=device)
+    return Arms(
+        hazard=table([hazard_multiplier(elasticities, depth) for depth in depths]),
+        quantity=table([quantity_multiplier(elasticities, depth) for depth in depths]),
+        paid_share=1 - torch.tensor(depths, dtype=torch.float64, device=device),
+        opens_ms=windows[:, 0].contiguous(),
+        closes_ms=windows[:, 1].contiguous(),
+    )
+
+
+class _Waiting:
+    """Rows that have an order to come, handed out as places in the tile fall free."""
+
+    def __init__(self, arrivals: Iterator[Tensor], device: torch.device) -> None:
+        self.arrivals = arrivals
+        self.rows = torch.empty((0, 4), dtype=torch.int64, device=device)
+
+    def take(self, most: int) -> Tensor:
+        """Return up to ``most`` rows as ``first_orders`` yields them; fewer at the end."""
+        while len(self.rows) < most:
+            more = next(self.arrivals, None)
+            if more is None:
+                break
+            self.rows = torch.cat([self.rows, more])
+        taken, self.rows = self.rows[:most], self.rows[most:]
+        return taken

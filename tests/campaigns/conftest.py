@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from campaigns import plan
+from tests.campaigns.builders import active_version, customers, with_twins
+from tests.events.builders import empty_event_store
+from twins.models import ModelVersion
+
+
+@pytest.fixture
+def version(db: None, model_storage: Path) -> ModelVersion:
+    return active_version()
+
+
+@pytest.fixture
+def shop(version: ModelVersion) -> list[UUID]:
+    """Twelve customers with twins."""
+    return with_twins(version, customers(12))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulations that begin in this test have chunks of four customers (3 arms, 4 replicates)."""
+    monkeypatch.setattr(plan, "CHUNK_ROWS", 4 * 3 * 4)
+
+
+@pytest.fixture
+def committed_shop(
+    transactional_db: None, model_storage: Path, small_chunks: None
+) -> Iterator[list[UUID]]:
+    """The same shop, committed, so that other connections and processes see it."""
+    yield with_twins(active_version(), customers(12))
+    empty_event_store()

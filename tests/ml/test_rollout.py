@@ -1,0 +1,446 @@
+"""Rollouts: the same luck in every arm, the same result in every chunking."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import ml.rollout as rollout_module
+from ml.encoding import Dictionaries, encode
+from ml.events import EventKind, EventTable
+from ml.response import AssumedResponse
+from ml.rollout import BadPlan, RolloutOutcome, RolloutPlan, Scenario, StartBeforeClock, rollout
+from ml.rollout_draws import days_to_order, draw_items
+from ml.rollout_plan import MEASURES
+from ml.states import TwinStates
+from ml.survival import TimeTensors
+from ml.timing import DAY_MS, TimeToOrder
+from ml.twin import TwinConfig, TwinModel
+
+START_MS = 15_000 * DAY_MS
+RESPONSE = AssumedResponse(mean=1.5, spread=0.5)
+SUMMED = (*MEASURES, "by_day")
+
+
+def a_model(items: int = 150) -> TwinModel:
+    """A model with a life of its own: random weights, orders of about four lines."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        skus = tuple(f"S{item:05d}" for item in range(items))
+        model = TwinModel(TwinConfig(hidden=24, item_dim=8), Dictionaries(skus, ("GB", "DE")))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.15 * torch.randn_like(parameter))
+            model.heads.same_order.weight.mul_(0.3)
+            model.heads.same_order.bias.fill_(1.0)
+            model.heads.time[-1].bias[0] = -1.0
+    return model.eval()
+
+
+def some_states(model: TwinModel, customers: int, *, elapsed_days: float = 12.0) -> TwinStates:
+    """Twins that differ, with a last event at differing times before the start."""
+    rng = np.random.default_rng(8)
+    states = model.initial_state(["GB"] * customers)
+    clock = START_MS - (elapsed_days * DAY_MS * rng.random(customers)).astype(np.int64)
+    return states.replaced(
+        h=np.tanh(rng.normal(size=states.h.shape)).astype(np.float32),
+        c=rng.normal(size=states.c.shape).astype(np.float32),
+        clock_ms=clock,
+        orders=np.full(customers, 3),
+        last_order_ms=clock,
+        gaps_n=np.full(customers, 2),
+        gaps_sum_ms=np.full(customers, 40 * DAY_MS),
+    )
+
+
+def a_plan(**changes) -> RolloutPlan:
+    plan = {
+        "scenarios": (Scenario(0.2), Scenario(0.0, 3), Scenario(0.3, 5)),
+        "horizon_days": 30,
+        "offer_days": 8,
+        "replicates": 5,
+        "seed": 12,
+        "start_ms": START_MS,
+    }
+    return RolloutPlan(**{**plan, **changes})
+
+
+def keys(customers: int) -> np.ndarray:
+    return np.random.default_rng(2).integers(-(2**63), 2**63, customers, dtype=np.int64)
+
+
+def run(model, states, plan, response=RESPONSE, *, row_keys=None) -> RolloutOutcome:
+    row_keys = keys(len(states)) if row_keys is None else row_keys
+    return rollout(model, states, row_keys, ["GB"] * len(states), plan, response)
+
+
+def assert_equal(one: RolloutOutcome, other: RolloutOutcome) -> None:
+    for name in (*SUMMED, "customer_revenue_cents"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors gain nothing from more threads and lose much where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model() -> TwinModel:
+    return a_model()
+
+
+def test_an_offer_of_nothing_equals_the_control_in_every_integer(model):
+    outcome = run(model, some_states(model, 20), a_plan())
+
+    assert outcome.orders[0].min() > 0
+    for name in (*SUMMED, "customer_revenue_cents"):
+        values = getattr(outcome, name)
+        assert np.array_equal(values[2], values[0]), name
+        if name != "discount_cents":
+            assert not np.array_equal(values[1], values[0]), name
+    assert outcome.discount_cents[0].sum() == 0
+    assert outcome.discount_cents[1].sum() > 0
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50])
+def test_any_chunking_adds_up_to_the_same_integers(model, chunk):
+    states, plan, row_keys = some_states(model, 60), a_plan(replicates=1), keys(60)
+    whole = run(model, states, plan, row_keys=row_keys)
+
+    parts = []
+    for start in range(0, 60 if chunk > 1 else 5, chunk):
+        rows = np.arange(start, min(start + chunk, 60))
+        parts.append(run(model, states.take(rows), plan, row_keys=row_keys[rows]))
+
+    if chunk == 1:
+        alone = np.concatenate([part.customer_revenue_cents for part in parts], axis=1)
+        assert np.array_equal(alone, whole.customer_revenue_cents[:, :5])
+    else:
+        assert_equal(RolloutOutcome.combined(parts), whole)
+
+
+def test_the_order_of_the_customers_does_not_matter(model):
+    states, row_keys = some_states(model, 25), keys(25)
+    order = np.random.default_rng(0).permutation(25)
+
+    straight = run(model, states, a_plan(), row_keys=row_keys)
+    mixed = run(model, states.take(order), a_plan(), row_keys=row_keys[order])
+
+    by_customer = straight.customer_revenue_cents[:, order]
+    assert np.array_equal(by_customer, mixed.customer_revenue_cents)
+    assert np.array_equal(straight.by_day, mixed.by_day)
+
+
+def test_other_arms_and_more_replicates_leave_a_result_as_it_was(model):
+    states = some_states(model, 20)
+    many = run(model, states, a_plan())
+
+    few = run(model, states, a_plan(scenarios=(Scenario(0.3, 5),), replicates=4))
+
+    for name in SUMMED:
+        assert np.array_equal(getattr(few, name), getattr(many, name)[[0, 3], :4]), name
+
+
+def test_the_size_of_the_tile_does_not_change_a_result(model, monkeypatch):
+    states = some_states(model, 20)
+    usual = run(model, states, a_plan())
+
+    monkeypatch.setattr(rollout_module, "TILE_ROWS", {"cpu": 64})
+    monkeypatch.setattr(rollout_module, "ARRIVALS", 512)
+
+    assert_equal(run(model, states, a_plan()), usual)
+
+
+def test_measures_agree_with_one_another(model):
+    outcome = run(model, some_states(model, 20), a_plan())
+
+    assert np.array_equal(outcome.by_day.sum(axis=2), outcome.revenue_cents)
+    assert np.array_equal(
+        outcome.customer_revenue_cents.sum(axis=1), outcome.revenue_cents.sum(axis=1)
+    )
+    assert (outcome.buyers <= outcome.orders).all()
+    assert (outcome.orders <= outcome.lines).all()
+    assert (outcome.lines <= outcome.units).all()
+    assert (outcome.buyers <= 20).all()
+
+
+@pytest.mark.parametrize("depth", [0.1, 0.3])
+def test_a_response_to_price_never_costs_the_first_order(model, depth):
+    """Under the same luck the first order comes no later; later ones depend on what was bought."""
+    plan = a_plan(scenarios=(Scenario(depth),), replicates=15)
+
+    outcome = run(model, some_states(model, 20), plan)
+
+    assert (outcome.buyers[1] >= outcome.buyers[0]).all()
+    assert outcome.orders[1].sum() > outcome.orders[0].sum()
+
+
+def test_a_memoryless_twin_never_loses_an_order_to_an_offer():
+    model = a_model()
+    with torch.no_grad():  # the same hazard whatever was bought: only the offer differs
+        for part in (model.heads.time, model.heads.same_order):
+            for name, parameter in part.named_parameters():
+                if "weight" in name:
+                    parameter.zero_()
+    plan = a_plan(scenarios=(Scenario(0.3),), replicates=40, horizon_days=10)
+
+    outcome = run(model, some_states(model, 30), plan)
+
+    assert (outcome.orders[1] >= outcome.orders[0]).all()
+    assert outcome.orders[1].sum() > outcome.orders[0].sum()
+
+
+def test_without_elasticity_an_offer_costs_exactly_its_depth(model):
+    plan = a_plan(scenarios=(Scenario(0.5),), offer_days=30)
+    indifferent = AssumedResponse(mean=0.0, spread=0.0)
+    states = some_states(model, 60)
+
+    outcome = run(_first_lines_only(model), states, plan, indifferent)
+
+    assert np.array_equal(outcome.buyers[0], outcome.buyers[1])
+    before_discount = outcome.revenue_cents[1] + outcome.discount_cents[1]
+    assert outcome.revenue_cents[1] == pytest.approx(0.5 * before_discount, rel=0.01)
+
+
+def _first_lines_only(model: TwinModel) -> TwinModel:
+    """The same model with orders of one line."""
+    single = a_model()
+    single.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        single.heads.same_order.weight.zero_()
+        single.heads.same_order.bias.fill_(-50.0)
+    return single
+
+
+def test_an_offer_does_nothing_before_it_opens(model):
+    plan = a_plan(scenarios=(Scenario(0.3, 20),))
+
+    by_day = run(model, some_states(model, 20), plan).by_day
+
+    assert np.array_equal(by_day[1, :, :20], by_day[0, :, :20])
+    assert not np.array_equal(by_day[1, :, 20:], by_day[0, :, 20:])
+
+
+def test_an_offer_beyond_the_horizon_does_nothing(model):
+    outcome = run(model, some_states(model, 20), a_plan(scenarios=(Scenario(0.3, 30),)))
+
+    assert np.array_equal(outcome.by_day[1], outcome.by_day[0])
+
+
+@pytest.mark.parametrize("elapsed_days", [0.0, 30.0])
+def test_the_first_order_comes_as_often_as_the_closed_form_says(model, elapsed_days):
+    states = some_states(model, 3).replaced(
+        clock_ms=np.full(3, START_MS - int(elapsed_days * DAY_MS))
+    )
+    plan = a_plan(scenarios=(), replicates=4_000, horizon_days=20)
+    single = _first_lines_only(model)  # fewer lines to draw; the first order comes no differently
+    with torch.inference_mode():
+        time = model.output(torch.tensor(states.h)).time
+    chances = [
+        TimeToOrder(
+            scale_days=float(time.scale_days[row]),
+            shape=float(time.shape[row]),
+            never_share=float(time.never_share[row]),
+        ).probability_within(20, elapsed_days)
+        for row in range(3)
+    ]
+
+    for row, chance in enumerate(chances):
+        assert 0.02 < chance < 0.98
+        alone = run(single, states.take([row]), plan, row_keys=np.array([row]))
+        deviation = math.sqrt(chance * (1 - chance) / 4_000)
+        assert abs(alone.buyers.mean() - chance) < 4 * deviation
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_what_is_fed_back_is_what_the_twin_would_have_seen(model, monkeypatch, known):
+    """The drawn lines, read as an ordinary history, encode to the very same columns."""
+    seen: list[dict[str, torch.Tensor]] = []
+    step = model.encode_step
+
+    def spy(**columns):
+        seen.append({name: column[0].clone() for name, column in columns.items()})
+        return step(**columns)
+
+    monkeypatch.setattr(model, "encode_step", spy)
+    plan = a_plan(scenarios=(), replicates=1, horizon_days=200)
+    states = some_states(model, 1) if known else model.initial_state(["GB"])
+    for key in range(50):  # luck under which there is something to see
+        seen.clear()
+        outcome = run(model, states, plan, row_keys=np.array([key]))
+        lines = int(outcome.lines.sum())
+        if lines > 8 and outcome.orders.sum() > 2:
+            break
+    fed = {name: np.array([float(row[name]) for row in seen[:lines]]) for name in seen[0]}
+    assert lines > 8
+    assert round(100 * fed["total"].sum()) == outcome.revenue_cents.sum()
+    assert fed["quantity"].sum() == outcome.units.sum()
+    assert outcome.orders.sum() > 2
+
+    table = EventTable(
+        customer=np.zeros(lines, np.int64),
+        kind=np.full(lines, int(EventKind.PURCHASED), np.int8),
+        sku=np.array([model.dictionaries.items[int(item)] for item in fed["item"]], object),
+        order=1 + np.cumsum(1 - fed["same_order"]).astype(np.int64),
+        occurred_at_ms=fed["occurred_at_ms"].astype(np.int64),
+        quantity=fed["quantity"],
+        unit_price=fed["total"] / fed["quantity"],
+        country=np.full(lines, "GB", object),
+        offer_depth=np.zeros(lines),
+    )
+    expected = encode(table, states, model.dictionaries)
+    for name, column in fed.items():
+        assert column == pytest.approx(getattr(expected, name).astype(float), rel=1e-9), name
+
+
+def test_a_customer_without_events_begins_at_the_start(model):
+    states = model.initial_state(["GB"] * 30)
+
+    outcome = run(model, states, a_plan())
+
+    assert outcome.orders[0].sum() > 0
+
+
+def test_no_customers_buy_nothing(model):
+    outcome = run(model, model.initial_state([]), a_plan())
+
+    assert outcome.orders.shape == (4, 5)
+    assert outcome.revenue_cents.sum() == 0
+
+
+def test_no_global_generator_is_touched_and_the_mode_comes_back(model):
+    before = torch.get_rng_state().clone()
+    model.train()
+
+    run(model, some_states(model, 3), a_plan())
+
+    assert model.training
+    assert torch.equal(before, torch.get_rng_state())
+    model.eval()
+
+
+def test_a_twin_cannot_be_rolled_out_from_before_its_last_event(model):
+    states = some_states(model, 3)
+    states = states.replaced(clock_ms=np.array([1, START_MS + 1, 1]))
+
+    with pytest.raises(StartBeforeClock, match="customer row 1"):
+        run(model, states, a_plan())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replicates": 0},
+        {"horizon_days": 0},
+        {"offer_days": -1},
+        {"seed": -1},
+        {"scenarios": (Scenario(0.95),)},
+        {"scenarios": (Scenario(0.1, -1),)},
+    ],
+)
+def test_a_plan_out_of_range_is_refused(wrong):
+    with pytest.raises(BadPlan):
+        a_plan(**wrong)
+
+
+# the draws -----------------------------------------------------------------------------------
+
+
+def doubles(*values: float, size: int = 1) -> list[torch.Tensor]:
+    return [torch.full((size,), value, dtype=torch.float64) for value in values]
+
+
+def even(size: int) -> torch.Tensor:
+    """Evenly spaced probabilities: a sample without sampling error."""
+    return (torch.arange(size, dtype=torch.float64) + 0.5) / size
+
+
+def test_waiting_longer_conditions_the_time_as_a_sample_would():
+    """Times drawn at once that turn out above 20 days are distributed as those drawn on day 20."""
+    size = 200_000
+    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
+    zero, elapsed, far = doubles(0.0, 20.0, 1e9, size=size)
+    one = torch.ones_like(zero)
+
+    unconditional = days_to_order(time, even(size), zero, (far, far), one)
+    survivors = unconditional[unconditional > 20]
+    conditional = days_to_order(time, even(size), elapsed, (far, far), one)
+
+    probabilities = torch.tensor([0.1, 0.3, 0.5, 0.6], dtype=torch.float64)
+    finite = survivors.sort().values[(probabilities * len(survivors)).long()]
+    drawn = conditional.sort().values[(probabilities * size).long()]
+    assert torch.allclose(finite, drawn, rtol=1e-3)
+    assert bool((conditional >= 20).all())
+    assert torch.isinf(survivors).double().mean() == pytest.approx(
+        float(torch.isinf(conditional).double().mean()), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("multiplier", [0.5, 1.0, 1.7])
+@pytest.mark.parametrize("window", [(25.0, 40.0), (0.0, 30.0), (0.0, 10.0), (5.0, 1e9)])
+def test_inside_the_window_and_only_there_the_hazard_is_multiplied(multiplier, window):
+    size, elapsed_days = 100_000, 12.0
+    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
+    elapsed, opens, closes, m = doubles(elapsed_days, *window, multiplier, size=size)
+
+    days = days_to_order(time, even(size), elapsed, (opens, closes), m)
+
+    plain = TimeToOrder(scale_days=30.0, shape=1.6, never_share=0.2)
+    for day in (15.0, 26.0, 35.0, 60.0, 300.0):
+        grid = np.linspace(elapsed_days, day, 20_001)
+        hazard = np.diff([plain.cumulative_hazard(point) for point in grid])
+        middle = (grid[1:] + grid[:-1]) / 2
+        inside = (window[0] <= middle) & (middle < window[1])
+        expected = math.exp(-(hazard * np.where(inside, multiplier, 1.0)).sum())
+        assert float((days > day).double().mean()) == pytest.approx(expected, abs=3e-4)
+
+
+def test_a_multiplier_of_one_changes_no_bit_wherever_the_window_lies():
+    size = 10_000
+    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
+    elapsed, far, opens, closes = doubles(7.3, 1e9, 11.1, 23.7, size=size)
+    one = torch.ones_like(far)
+
+    without = days_to_order(time, even(size), elapsed, (far, far), one)
+    within = days_to_order(time, even(size), elapsed, (opens, closes), one)
+
+    assert torch.equal(without, within)
+
+
+def test_a_larger_multiplier_never_delays_an_order():
+    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=10_000))
+    elapsed, opens, closes = doubles(7.3, 11.1, 23.7, size=10_000)
+    u = even(10_000)
+
+    days = [
+        days_to_order(time, u, elapsed, (opens, closes), torch.full_like(u, m))
+        for m in (1.0, 1.2, 1.5)
+    ]
+
+    assert bool((days[1] <= days[0]).all())
+    assert bool((days[2] <= days[1]).all())
+
+
+@pytest.mark.parametrize("items", [5, 64, 65, 200])
+def test_items_are_drawn_in_proportion_to_the_softmax(items):
+    generator = torch.Generator().manual_seed(items)
+    logits = 2 * torch.randn(1, items, generator=generator)
+    size = 50_000
+
+    drawn = draw_items(logits.expand(size, -1), even(size))
+
+    shares = torch.bincount(drawn, minlength=items).double() / size
+    assert torch.allclose(shares, torch.softmax(logits[0].double(), 0), atol=3 / size)
+
+
+def test_the_ends_of_the_interval_draw_an_item_that_exists():
+    logits = torch.randn(2, 130, generator=torch.Generator().manual_seed(1))
+
+    drawn = draw_items(logits, torch.tensor([2.0**-53, 1 - 2.0**-53], dtype=torch.float64))
+
+    assert drawn.tolist() == [0, 129]

@@ -1,0 +1,166 @@
+"""Small models, customers and histories for the tests of the twins."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import torch
+
+from customers.models import Customer
+from events.catalogue import (
+    CustomerRegistered,
+    EventData,
+    ItemPurchased,
+    ItemReturned,
+    ItemViewed,
+)
+from events.services import NewEvent, append_batch
+from ml.encoding import Dictionaries
+from ml.twin import TwinConfig, TwinModel
+from tests.builders import DAY, HOUR, NOON
+from twins.artefacts import store_model
+from twins.models import ModelVersion, Twin
+from twins.services import activate_model, advance_all
+
+SKUS = tuple(f"SKU{n}" for n in range(8))
+SMALL = TwinConfig(item_dim=6, target_dim=4, kind_dim=2, country_dim=3, hidden=8)
+
+
+def report_with(nll: float) -> dict[str, Any]:
+    """An evaluation report with the figures that versions are compared by."""
+    figure = {"value": nll, "low": nll - 0.1, "high": nll + 0.1, "n": 100}
+    share = {"value": 0.25, "low": 0.2, "high": 0.3, "n": 100}
+    metrics = {"top_1": share, "top_10": share, "mrr_20": share, "nll": figure}
+    return {
+        "config": {},
+        "data": {"events": 100, "customers": 10},
+        "validation": {
+            "next_item": {"all_lines": {"model": metrics, "popularity": metrics}},
+            "time_to_order": {"model": figure},
+            "notes": ["measured on nothing"],
+        },
+    }
+
+
+def stored_model(
+    *, seed: int = 0, nll: float = 6.0, events: str = "e", name: str = "", at: datetime = NOON
+) -> ModelVersion:
+    """A model with random weights; ``events`` stands for what it was trained and measured on."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = TwinModel(SMALL, Dictionaries(items=SKUS, countries=("GB",), buckets=2))
+    report = report_with(nll)
+    sha256 = store_model(model, report | {"events": events})
+    return ModelVersion.objects.create(
+        name=name or f"model {seed}",
+        sha256=sha256,
+        prefix=sha256,
+        config={},
+        report=report,
+        cut_off=NOON,
+        validation_from=NOON - 30 * DAY,
+        events_count=100,
+        events_sha256=events * 64,
+        seed=seed,
+        code_version="test",
+        libraries={},
+        created_at=at,
+    )
+
+
+def active_model(seed: int = 0) -> ModelVersion:
+    """A stored model that is the active one."""
+    return activate_model(model_id=stored_model(seed=seed).id, at=NOON)
+
+
+def customer(country: str = "GB", pseudonym: UUID | None = None) -> UUID:
+    """A customer without any event."""
+    made = Customer.objects.create(
+        pseudonym=pseudonym or uuid4(), country=country, registered_at=NOON
+    )
+    return made.pseudonym
+
+
+def purchase(order: str = "O1", line: int = 1, sku: str = "SKU0", **more: Any) -> ItemPurchased:
+    return ItemPurchased(**_line(order, line, sku, more))
+
+
+def returned(order: str = "O1", line: int = 1, sku: str = "SKU0", **more: Any) -> ItemReturned:
+    return ItemReturned(**_line(order, line, sku, more))
+
+
+def viewed(sku: str = "SKU0") -> ItemViewed:
+    return ItemViewed(sku=sku)
+
+
+def registered(country: str = "GB") -> CustomerRegistered:
+    return CustomerRegistered(country=country)
+
+
+def happen(
+    pseudonym: UUID,
+    *events: EventData,
+    start: datetime = NOON,
+    step: timedelta = HOUR,
+    at: datetime = NOON,
+    metadata: dict[str, Any] | None = None,
+) -> None:
+    """The events are appended, the first at ``start``, each a ``step`` after the one before."""
+    append_batch(
+        events=[
+            NewEvent(
+                stream=pseudonym,
+                event_id=uuid4(),
+                type=event.type,
+                schema_version=event.schema_version,
+                occurred_at=start + number * step,
+                data=event,
+                metadata=metadata or {},
+            )
+            for number, event in enumerate(events)
+        ],
+        at=at,
+    )
+
+
+def orders(count: int, *, prefix: str = "O") -> list[ItemPurchased]:
+    """So many one-line orders of changing items."""
+    return [purchase(f"{prefix}{n}", 1, SKUS[n % len(SKUS)]) for n in range(count)]
+
+
+def advance_everything(*, limit: int = 512, at: datetime = NOON) -> int:
+    """Nothing lags any more; returns how many events were folded."""
+    last = 0
+    for report in advance_all(clock=forever(at), limit=limit):
+        last = report.events
+    return last
+
+
+def forever(at: datetime) -> Iterator[datetime]:
+    while True:
+        yield at
+
+
+def twin(pseudonym: UUID) -> Twin:
+    return Twin.objects.get(pseudonym=pseudonym, model_version__state="active")
+
+
+def picture(pseudonyms: Sequence[UUID]) -> list[tuple[Any, ...]]:
+    """Everything that must be equal where twins are equal, but h and c."""
+    twins = Twin.objects.filter(pseudonym__in=pseudonyms).order_by("pseudonym")
+    return [(t.pseudonym, t.stream_version, t.clock_at, t.memory) for t in twins]
+
+
+def _line(order: str, line: int, sku: str, more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "order_id": order,
+        "line_no": line,
+        "sku": sku,
+        "quantity": 2,
+        "unit_price": Decimal("2.55"),
+        "currency": "GBP",
+        "country": "GB",
+        **more,
+    }

@@ -1,0 +1,24 @@
+"""A place for model files, one model, and Redis without traces of other tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.twins.builders import active_model
+from twins.artefacts import load_model
+from twins.models import ModelVersion
+from twins.nudges import begin_shard
+
+
+@pytest.fixture(autouse=True)
+def fresh_surroundings(model_storage: Path) -> Iterator[None]:
+    load_model.cache_clear()
+    for shard in range(16):
+        begin_shard(shard)
+    yield
+
+
+@pytest.fixture
+def model(db: None) -> ModelVersion:
+    return active_model()

@@ -1,0 +1,143 @@
+"""Twins and model versions, to read."""
+
+import time
+from datetime import datetime
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.api.pagination import SignedCursorPagination
+from common.clock import now, truncated
+from customers.selectors import customer_by_pseudonym
+from twins.api.serializers import (
+    ModelVersionDetailSerializer,
+    ModelVersionSerializer,
+    TwinPendingSerializer,
+    TwinQuery,
+    TwinSerializer,
+)
+from twins.documents import document_of, twin_document
+from twins.models import Twin
+from twins.selectors import (
+    active_model,
+    challenger_id,
+    find_twin,
+    model_version_by_id,
+    model_versions,
+    twin_of,
+)
+
+__all__ = ["ModelListView", "ModelView", "TwinView", "twin_document"]
+
+POLL_SECONDS = 0.025
+RETRY_SECONDS = "1"
+
+
+class TwinView(APIView):
+    """GET /api/v1/twins/{pseudonym}/"""
+
+    required_scopes = ("twins:read",)
+
+    @extend_schema(
+        parameters=[TwinQuery],
+        responses={
+            200: TwinSerializer,
+            202: TwinPendingSerializer,
+            304: OpenApiResponse(description="the twin is the one that If-None-Match names"),
+        },
+        summary="Read a twin and its predictions",
+        description=(
+            "Predictions are as of now, or as of a later `as_of` than the twin's last event. "
+            "`min_version` takes the number behind the dot of a `consistency_token`: the answer is "
+            "202 with `Retry-After` until the twin has seen it, after waiting up to `wait_ms`. "
+            "The strong `ETag` names customer, model and stream version."
+        ),
+        tags=["twins"],
+    )
+    def get(self, request: Request, pseudonym: UUID) -> Response:
+        query = TwinQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        customer_by_pseudonym(pseudonym)
+        least = asked.get("min_version")
+        if least is None:
+            return _answer(request, twin_of(pseudonym), asked.get("as_of"))
+        active_model()
+        twin = _awaited(pseudonym, least, asked["wait_ms"] / 1000)
+        if twin is None or twin.stream_version < least:
+            return _pending(pseudonym, twin, least)
+        return _answer(request, twin, asked.get("as_of"))
+
+
+class ModelListView(APIView):
+    """GET /api/v1/models/"""
+
+    required_scopes = ("twins:read",)
+
+    @extend_schema(
+        operation_id="models_list",
+        responses=ModelVersionSerializer(many=True),
+        summary="List model versions, the newest first",
+        tags=["models"],
+    )
+    def get(self, request: Request) -> Response:
+        pages = SignedCursorPagination()
+        page = pages.paginate_queryset(model_versions(), request, view=self)
+        context = {"challenger_id": challenger_id()}
+        rows = ModelVersionSerializer(page, many=True, context=context)
+        return pages.get_paginated_response(rows.data)
+
+
+class ModelView(APIView):
+    """GET /api/v1/models/{model_id}/"""
+
+    required_scopes = ("twins:read",)
+
+    @extend_schema(
+        operation_id="models_retrieve",
+        responses=ModelVersionDetailSerializer,
+        summary="Read one model version with its whole evaluation report",
+        tags=["models"],
+    )
+    def get(self, request: Request, model_id: UUID) -> Response:
+        version = model_version_by_id(model_id)
+        context = {"challenger_id": challenger_id()}
+        return Response(ModelVersionDetailSerializer(version, context=context).data)
+
+
+def _answer(request: Request, twin: Twin, as_of: datetime | None) -> Response:
+    headers = {"ETag": f'"{twin.pseudonym}.{twin.model_version_id}.{twin.stream_version}"'}
+    if _matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    # An event may be dated a little ahead of our clock.
+    moment = truncated(as_of) if as_of else max(now(), twin.clock_at or now())
+    return Response(TwinSerializer(document_of(twin, as_of=moment)).data, headers=headers)
+
+
+def _awaited(pseudonym: UUID, least: int, seconds: float) -> Twin | None:
+    deadline = time.monotonic() + seconds
+    while True:
+        twin = find_twin(pseudonym)
+        there = twin is not None and twin.stream_version >= least
+        if there or time.monotonic() >= deadline:
+            return twin
+        time.sleep(POLL_SECONDS)
+
+
+def _pending(pseudonym: UUID, twin: Twin | None, least: int) -> Response:
+    seen = twin.stream_version if twin else 0
+    body = {"pseudonym": pseudonym, "stream_version": seen, "min_version": least}
+    return Response(
+        TwinPendingSerializer(body).data,
+        status=status.HTTP_202_ACCEPTED,
+        headers={"Retry-After": RETRY_SECONDS},
+    )
+
+
+def _matches(header: str, etag: str) -> bool:
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return etag in tags or "*" in tags

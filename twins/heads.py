@@ -1,0 +1,127 @@
+"""Reading and writing many twin heads at once, in SQL.
+
+A head never goes back: an older result than the stored one is dropped, so that a rebuild may run
+beside the advancer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+from psycopg2 import Binary
+from psycopg2.extras import execute_values
+
+from twins.folding import Folded, Head
+from twins.models import Twin
+
+SNAPSHOT_EVENTS = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
+PAGE = 500
+
+READ = """
+SELECT pseudonym, stream_version, snapshot_version, h, c, memory::text FROM twins_twin
+WHERE model_version_id = %s AND pseudonym = ANY(%s::uuid[])
+"""
+UPSERT = """
+INSERT INTO twins_twin (pseudonym, model_version_id, stream_version, clock_at, h, c, memory,
+    forecast, fold_mode, snapshot_version, updated_at)
+VALUES %s
+ON CONFLICT (pseudonym, model_version_id) DO UPDATE SET
+    stream_version = EXCLUDED.stream_version, clock_at = EXCLUDED.clock_at, h = EXCLUDED.h,
+    c = EXCLUDED.c, memory = EXCLUDED.memory, forecast = EXCLUDED.forecast,
+    fold_mode = EXCLUDED.fold_mode, snapshot_version = EXCLUDED.snapshot_version,
+    updated_at = EXCLUDED.updated_at
+WHERE twins_twin.stream_version <= EXCLUDED.stream_version
+"""
+TOUCH = """
+UPDATE twins_twin AS t SET stream_version = n.version, updated_at = %s
+FROM unnest(%s::uuid[], %s::int[]) AS n(pseudonym, version)
+WHERE t.pseudonym = n.pseudonym AND t.model_version_id = %s AND t.stream_version < n.version
+"""
+SNAPSHOT = """
+INSERT INTO twins_twinsnapshot (pseudonym, model_version_id, stream_version, clock_at, h, c, memory,
+    forecast, taken_at)
+VALUES %s ON CONFLICT (pseudonym, model_version_id, stream_version) DO NOTHING
+"""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, int]).decode
+
+
+def read_heads(model_id: UUID, pseudonyms: Iterable[UUID]) -> dict[UUID, Head]:
+    """The stored heads of these twins under one model."""
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [model_id, list(pseudonyms)])
+        return {
+            row[0]: Head(row[1], row[2], bytes(row[3]), bytes(row[4]), _decode(row[5]))
+            for row in cursor
+        }
+
+
+def write_heads(
+    folded: Sequence[Folded],
+    heads: Mapping[UUID, Head],
+    *,
+    model_id: UUID,
+    at: datetime,
+    rebuilt: bool = False,
+) -> None:
+    """The results are stored, with a snapshot of each twin where one is due."""
+    changed = [twin for twin in folded if twin.forecast is not None]
+    due = {twin.pseudonym for twin in changed if _snapshot_due(twin, heads.get(twin.pseudonym))}
+    rows = [_row(twin, model_id) for twin in changed]
+    tails = [_tail(twin, due, heads.get(twin.pseudonym), rebuilt, at) for twin in changed]
+    snapshots = [
+        (*row, at) for twin, row in zip(changed, rows, strict=True) if twin.pseudonym in due
+    ]
+    still = [twin for twin in folded if twin.forecast is None]
+    with connection.cursor() as cursor:
+        if rows:
+            together = [(*row, *tail) for row, tail in zip(rows, tails, strict=True)]
+            execute_values(cursor.cursor, UPSERT, together, page_size=PAGE)
+        if snapshots:
+            execute_values(cursor.cursor, SNAPSHOT, snapshots, page_size=PAGE)
+        if still:
+            versions = [twin.stream_version for twin in still]
+            cursor.execute(TOUCH, [at, [twin.pseudonym for twin in still], versions, model_id])
+
+
+def moment_of(milliseconds: int) -> datetime | None:
+    """A time of the memory as a moment; 0 means that there is none."""
+    return EPOCH + timedelta(milliseconds=milliseconds) if milliseconds else None
+
+
+def _snapshot_due(twin: Folded, head: Head | None) -> bool:
+    if head is None or not head.snapshot_version:
+        return True
+    grown = twin.stream_version - head.snapshot_version >= SNAPSHOT_EVENTS
+    return grown or twin.memory["clock_ms"] // DAY_MS != head.clock_ms // DAY_MS
+
+
+def _row(twin: Folded, model_id: UUID) -> tuple[Any, ...]:
+    return (
+        twin.pseudonym,
+        model_id,
+        twin.stream_version,
+        moment_of(twin.memory["clock_ms"]),
+        Binary(twin.h),
+        Binary(twin.c),
+        _encode(twin.memory).decode(),
+        _encode(twin.forecast).decode(),
+    )
+
+
+def _tail(
+    twin: Folded, due: set[UUID], head: Head | None, rebuilt: bool, at: datetime
+) -> tuple[Any, ...]:
+    mode = Twin.FoldMode.REFOLDED if twin.refolded else Twin.FoldMode.ADVANCED
+    snapshot = head.snapshot_version if head else 0
+    return (
+        (Twin.FoldMode.REBUILT if rebuilt else mode).value,
+        twin.stream_version if twin.pseudonym in due else snapshot,
+        at,
+    )

@@ -1,0 +1,145 @@
+"""Model versions, the heads of the twins, and immutable snapshots of them."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+
+class ModelVersion(models.Model):
+    """One trained model: where its files are, what it learned from, how good it is.
+
+    A trigger refuses every change but those of ``state`` and ``activated_at``.
+    """
+
+    class State(models.TextChoices):
+        TRAINED = "trained"
+        REBUILT = "rebuilt"  # its twins stand beside the live ones
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80)
+    state = models.CharField(max_length=8, choices=State, default=State.TRAINED)
+    sha256 = models.CharField(max_length=64, unique=True, help_text="over all files of the model")
+    prefix = models.CharField(max_length=100, help_text="folder in the storage of models")
+    config = models.JSONField()
+    report = models.JSONField()
+    cut_off = models.DateTimeField(help_text="no event at or after this moment was seen")
+    validation_from = models.DateTimeField()
+    events_count = models.BigIntegerField(help_text="events before the cut-off")
+    events_sha256 = models.CharField(max_length=64)
+    seed = models.BigIntegerField()
+    code_version = models.CharField(max_length=80)
+    libraries = models.JSONField()
+    created_at = models.DateTimeField(db_index=True)
+    activated_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="active"), name="one_active_model"
+            )
+        ]
+        permissions = [("activate_modelversion", "Can activate a model version")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def next_item_nll(self) -> float | None:
+        """Validation negative log-likelihood of the next item, nats; None where none was scored."""
+        methods = self.report.get("validation", {}).get("next_item", {}).get("all_lines", {})
+        value = methods.get("model", {}).get("nll", {}).get("value")
+        return None if value is None else float(value)
+
+
+class Activation(models.Model):
+    """The pointer to the active model moved: when, to what, and why."""
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    replaced = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.model_version_id} at {self.at}"
+
+
+class TwinPayload(models.Model):
+    """What a twin is at one stream version: everything that the fold of the events gives."""
+
+    pseudonym = models.UUIDField()
+    stream_version = models.IntegerField()
+    clock_at = models.DateTimeField(
+        null=True, help_text="last folded event; empty before the first"
+    )
+    h = models.BinaryField()
+    c = models.BinaryField()
+    memory = models.JSONField(help_text="exact counts, in milliseconds and cents")
+    forecast = models.JSONField(help_text="parameters; predictions follow from them in closed form")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def clock_ms(self) -> int:
+        """The time of the last folded event, 0 before the first."""
+        return int(self.memory["clock_ms"])
+
+    def moment(self, name: str) -> datetime | None:
+        """A time of the memory (``last_order_ms``, ``first_order_ms``); None where it is 0."""
+        milliseconds: Any = self.memory[name]
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
+class Twin(TwinPayload):
+    """The newest state of one customer's twin under one model version."""
+
+    class FoldMode(models.TextChoices):
+        ADVANCED = "advanced"  # new events were folded onto the state before them
+        REFOLDED = "refolded"  # a late event came: folded again from the first event
+        REBUILT = "rebuilt"  # folded from the first event beside the live twins
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="twins")
+    fold_mode = models.CharField(max_length=8, choices=FoldMode)
+    snapshot_version = models.IntegerField(help_text="stream version of the last snapshot, or 0")
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pseudonym", "model_version"], name="one_twin_per_model"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pseudonym} at version {self.stream_version}"
+
+
+class TwinSnapshot(TwinPayload):
+    """A copy of a twin that never changes; a trigger refuses UPDATE.
+
+    Taken at the end of an advance that is the twin's first, that brings 50 events or more since the
+    last snapshot, or that moves the twin's clock into another day.
+    """
+
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="snapshots"
+    )
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pseudonym", "model_version", "stream_version"],
+                name="one_snapshot_per_version",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pseudonym} at version {self.stream_version}"

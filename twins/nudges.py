@@ -1,0 +1,60 @@
+"""Telling workers that a shard has work, not more often than useful.
+
+A nudge leaves a key in Redis until a worker begins, or until it runs out: a flood of posts sends
+one task for each shard. A lost nudge is made good by the periodic sweep.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from common.later import ask_later
+
+logger = logging.getLogger(__name__)
+
+TASK = "twins.advance_shard"
+EXPIRY_SECONDS = 10
+TIMEOUT_SECONDS = 2
+
+
+def nudge_shards(shards: Iterable[int]) -> None:
+    """A worker has been told of each shard, unless one was told just now and has not begun."""
+    try:
+        fresh = [shard for shard in sorted(shards) if _first(shard)]
+    except redis.RedisError as error:
+        logger.warning("nudge lost", extra={"task": TASK, "error": str(error)})
+        return
+    for shard in fresh:
+        ask_later(TASK, shard=shard)
+
+
+def begin_shard(shard: int) -> None:
+    """From here on a new nudge is sent again: what comes now, this worker may miss."""
+    try:
+        _client().delete(_key(shard))
+    except redis.RedisError as error:
+        logger.warning("nudge key kept", extra={"shard": shard, "error": str(error)})
+
+
+def _first(shard: int) -> bool:
+    return bool(_client().set(_key(shard), 1, nx=True, ex=EXPIRY_SECONDS))
+
+
+def _key(shard: int) -> str:
+    return f"dtoc:twins:nudged:{shard}"
+
+
+@cache
+def _client() -> redis.Redis:
+    # Without retries: an append must not wait for a Redis that is away; the sweep makes it good.
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )

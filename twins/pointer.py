@@ -1,0 +1,27 @@
+"""The lock around the pointer to the active model.
+
+Advancers share it, an activation has it alone. Without it an advancer that read the old pointer
+could mark streams as folded that the new model's twins have never seen.
+"""
+
+from django.db import connection
+
+LOCK_CLASS = 0x44546F54  # "DToT": a space of its own beside the locks of streams
+POINTER = 0
+
+
+def share_pointer() -> None:
+    """Until the transaction ends, the active model stays the active model."""
+    _lock("SELECT pg_advisory_xact_lock_shared(%s, %s)")
+
+
+def hold_pointer() -> None:
+    """Until the transaction ends, nobody advances and nobody else activates."""
+    _lock("SELECT pg_advisory_xact_lock(%s, %s)")
+
+
+def _lock(statement: str) -> None:
+    if not connection.in_atomic_block:
+        raise RuntimeError("the pointer's lock needs a transaction: it would be gone at once")
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [LOCK_CLASS, POINTER])

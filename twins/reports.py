@@ -1,0 +1,85 @@
+"""A model's evaluation as tables: its figures with the baselines beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+ITEM_METRICS = {"top_1": "top-1", "top_10": "top-10", "mrr_20": "MRR@20", "nll": "NLL"}
+METHODS = {
+    "model": "this model",
+    "model_told": "this model, told whether the order goes on",
+    "popularity": "popularity",
+    "own_and_popularity": "own frequency + popularity",
+    "markov_and_popularity": "Markov + popularity",
+    "population_log_logistic": "population log-logistic",
+    "exponential_own_mean": "exponential with own mean",
+    "own_mean": "own mean",
+    "item_mean": "item mean",
+    "model_80_percent_interval_held": "this model's 80 % interval held",
+}
+ITEM_SECTIONS = {
+    "all_lines": "Next item, all lines",
+    "first_of_order": "Next item, first line of an order",
+}
+SCALAR_SECTIONS = {
+    "time_to_order": ("Time to the next order", "log-likelihood"),
+    "line_total": ("Line total", "mean abs. error of log, or share"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """One table: its title, its column names, and per row the method and its cells."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def report_tables(report: Figures) -> list[ReportTable]:
+    """All tables of a report; parts that were not measured are left out."""
+    validation = report.get("validation", {})
+    items = validation.get("next_item", {})
+    tables = [
+        _table(title, items[section], ITEM_METRICS)
+        for section, title in ITEM_SECTIONS.items()
+        if items.get(section)
+    ]
+    for section, (title, metric) in SCALAR_SECTIONS.items():
+        if validation.get(section):
+            nested = {method: {"value": figure} for method, figure in validation[section].items()}
+            tables.append(_table(title, nested, {"value": metric}))
+    return tables
+
+
+def report_summary(report: Figures) -> dict[str, float | None]:
+    """The four figures by which versions are told apart; None where one was not measured."""
+    validation = report.get("validation", {})
+    lines = validation.get("next_item", {}).get("all_lines", {}).get("model", {})
+    return {
+        "next_item_top_10": _value(lines.get("top_10")),
+        "next_item_nll": _value(lines.get("nll")),
+        "time_to_order_log_likelihood": _value(validation.get("time_to_order", {}).get("model")),
+        "line_total_log_error": _value(validation.get("line_total", {}).get("model")),
+    }
+
+
+def _table(title: str, methods: Figures, metrics: Mapping[str, str]) -> ReportTable:
+    rows = tuple(
+        (METHODS.get(method, method), tuple(_cell(figures.get(name)) for name in metrics))
+        for method, figures in methods.items()
+    )
+    return ReportTable(title, tuple(metrics.values()), rows)
+
+
+def _value(figure: Figures | None) -> float | None:
+    return figure.get("value") if figure else None
+
+
+def _cell(figure: Figures | None) -> str:
+    value = _value(figure)
+    if figure is None or value is None:
+        return "-"
+    return f"{value:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

@@ -1,0 +1,171 @@
+"""Reading twins and models. Importing this loads no torch; ``loaded_model`` does when called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from events.services import SHARDS
+from ml.states import TwinStates
+from twins.errors import NoActiveModel, TwinNotAdvanced, UnknownModelVersion
+from twins.models import ModelVersion, Twin, TwinSnapshot
+
+if TYPE_CHECKING:
+    from ml.twin import TwinModel
+
+State = ModelVersion.State
+
+LAGGING_SHARDS = """
+SELECT shard FROM generate_series(0, %s - 1) AS shard WHERE EXISTS (
+    SELECT FROM events_stream AS s WHERE s.shard = shard.shard AND s.version > s.advanced_version
+)
+"""
+# The first unseen event of a stream is its oldest unseen one. Looking at a bounded number of
+# streams keeps a health check quick while a whole history is being folded.
+OLDEST_LAG = """
+SELECT min(e.recorded_at) FROM (
+    SELECT stream, advanced_version FROM events_stream
+    WHERE version > advanced_version LIMIT 10000
+) AS s
+JOIN events_event AS e ON e.stream = s.stream AND e.version = s.advanced_version + 1
+"""
+
+
+def active_model() -> ModelVersion:
+    """The model version whose twins are live.
+
+    Raises:
+        NoActiveModel: none was ever activated.
+    """
+    version = ModelVersion.objects.filter(state=State.ACTIVE).first()
+    if version is None:
+        raise NoActiveModel()
+    return version
+
+
+def active_model_id() -> UUID | None:
+    """The id of the active model version, or None."""
+    return ModelVersion.objects.filter(state=State.ACTIVE).values_list("id", flat=True).first()
+
+
+def active_model_summary() -> str | None:
+    """Name and digest of the active model version in one line, or None."""
+    active = ModelVersion.objects.filter(state=State.ACTIVE)
+    row = active.values_list("name", "sha256").first()
+    return f"{row[0]} (sha256 {row[1][:12]})" if row else None
+
+
+def model_version_by_id(model_id: UUID) -> ModelVersion:
+    """One model version.
+
+    Raises:
+        UnknownModelVersion: there is none of that id.
+    """
+    version = ModelVersion.objects.filter(id=model_id).first()
+    if version is None:
+        raise UnknownModelVersion(model_id=model_id)
+    return version
+
+
+def model_version_named(name: str) -> ModelVersion:
+    """One model version by its id, its name, or the first characters of its SHA-256.
+
+    Raises:
+        UnknownModelVersion: none, or more than one, is meant.
+    """
+    try:
+        return model_version_by_id(UUID(name))
+    except ValueError:
+        pass
+    for wanted in ({"name": name}, {"sha256__startswith": name.lower()}):
+        found = ModelVersion.objects.filter(**wanted)[:2]
+        if len(found) == 1:
+            return found[0]
+    raise UnknownModelVersion(model_id=name)
+
+
+def model_versions() -> QuerySet[ModelVersion]:
+    """All model versions, the newest first."""
+    return ModelVersion.objects.order_by("-created_at", "-id")
+
+
+def challenger_id() -> UUID | None:
+    """The newest model version that could be activated next, or None."""
+    waiting = ModelVersion.objects.filter(state__in=[State.TRAINED, State.REBUILT])
+    return waiting.order_by("-created_at").values_list("id", flat=True).first()
+
+
+def loaded_model(version: ModelVersion | UUID) -> TwinModel:
+    """The model itself on this process's device; loaded once per process.
+
+    Raises:
+        UnknownModelVersion, ModelArtefactBroken
+    """
+    from twins.artefacts import load_model  # torch: a web process never gets here
+
+    return load_model(version.id if isinstance(version, ModelVersion) else version)
+
+
+def find_twin(pseudonym: UUID) -> Twin | None:
+    """The customer's twin under the active model with its model version, or None."""
+    live = Twin.objects.select_related("model_version").filter(pseudonym=pseudonym)
+    return live.filter(model_version__state=State.ACTIVE).first()
+
+
+def twin_of(pseudonym: UUID) -> Twin:
+    """The customer's twin under the active model.
+
+    Raises:
+        NoActiveModel: there is no active model.
+        TwinNotAdvanced: the advancer has not come to this customer.
+    """
+    twin = find_twin(pseudonym)
+    if twin is None:
+        active_model()
+        raise TwinNotAdvanced(pseudonym=pseudonym)
+    return twin
+
+
+def twin_states(pseudonyms: Iterable[UUID]) -> tuple[TwinStates, dict[UUID, int]]:
+    """The states of these customers' live twins, and their stream versions.
+
+    Row b of the states belongs to the b-th key; customers without a twin are left out.
+    """
+    live = Twin.objects.filter(model_version__state=State.ACTIVE, pseudonym__in=list(pseudonyms))
+    rows = list(
+        live.order_by("pseudonym").values_list("pseudonym", "stream_version", "h", "c", "memory")
+    )
+    states = TwinStates.from_bytes(
+        [row[2] for row in rows], [row[3] for row in rows], [row[4] for row in rows]
+    )
+    return states, {row[0]: row[1] for row in rows}
+
+
+def snapshots_of(pseudonym: UUID) -> QuerySet[TwinSnapshot]:
+    """The customer's snapshots under all models, the newest first."""
+    return TwinSnapshot.objects.filter(pseudonym=pseudonym).order_by("-taken_at", "-id")
+
+
+def lagging_shards() -> set[int]:
+    """The shards in which a stream has events that its live twin has not seen."""
+    with connection.cursor() as cursor:
+        cursor.execute(LAGGING_SHARDS, [SHARDS])
+        return {shard for (shard,) in cursor.fetchall()}
+
+
+def oldest_lag_seconds(*, at: datetime) -> float:
+    """The age of the oldest recorded event that no live twin has folded; 0 where there is none.
+
+    While more than 10,000 streams lag it is a lower bound. Without an active model it is 0.
+    """
+    if active_model_id() is None:
+        return 0.0
+    with connection.cursor() as cursor:
+        cursor.execute(OLDEST_LAG)
+        (oldest,) = cursor.fetchone()
+    return max((at - oldest).total_seconds(), 0.0) if oldest else 0.0

@@ -1,0 +1,71 @@
+"""Activating: one pointer says which model's twins are live."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from events.services import set_advanced_from
+from twins.errors import ModelAlreadyActive, ModelNotBetter, UnknownModelVersion
+from twins.models import Activation, ModelVersion, Twin
+from twins.pointer import hold_pointer
+
+State = ModelVersion.State
+
+# In the order in which appenders update their streams, so that the two never wait in a circle.
+LOCK_STREAMS = "SELECT count(*) FROM (SELECT 1 FROM events_stream ORDER BY stream FOR UPDATE) AS s"
+
+
+@transaction.atomic
+def activate_model(*, model_id: UUID, at: datetime, reason: str = "") -> ModelVersion:
+    """The model version is the active one, and the advancer goes on from where its twins stand.
+
+    The first activation needs nothing. Later ones need a validation no worse than the active
+    model's on the same events and window, or a reason, which is kept. Going back is the same call.
+
+    Raises:
+        UnknownModelVersion: there is none of that id.
+        ModelAlreadyActive: it is active.
+        ModelNotBetter: it is worse, or not comparable, and no reason is given.
+    """
+    hold_pointer()
+    version = ModelVersion.objects.filter(id=model_id).first()
+    if version is None:
+        raise UnknownModelVersion(model_id=model_id)
+    active = ModelVersion.objects.filter(state=State.ACTIVE).first()
+    if active is not None:
+        _require_better(version, active, reason)
+        ModelVersion.objects.filter(id=active.id).update(state=State.RETIRED)
+    version.state, version.activated_at = State.ACTIVE, at
+    version.save(update_fields=["state", "activated_at"])
+    Activation.objects.create(model_version=version, replaced=active, reason=reason, at=at)
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_STREAMS)
+    twins = Twin.objects.filter(model_version=version)
+    set_advanced_from(versions=dict(twins.values_list("pseudonym", "stream_version")))
+    return version
+
+
+def comparison(version: ModelVersion, active: ModelVersion) -> str:
+    """Why the version may not replace the active one without a reason; empty where it may."""
+    if protocol_of(version) != protocol_of(active):
+        return "it was validated on other events or another window than the active one"
+    ours, theirs = version.next_item_nll, active.next_item_nll
+    if ours is None or theirs is None:
+        return "one of the two has no validation figure for the next item"
+    if ours > theirs:
+        return f"its validation NLL of the next item is {ours:.4f}, the active one has {theirs:.4f}"
+    return ""
+
+
+def protocol_of(version: ModelVersion) -> tuple[str, datetime, datetime]:
+    """What a validation figure depends on besides the model: events and window."""
+    return version.events_sha256, version.validation_from, version.cut_off
+
+
+def _require_better(version: ModelVersion, active: ModelVersion, reason: str) -> None:
+    if version.id == active.id:
+        raise ModelAlreadyActive(model_id=version.id)
+    against = comparison(version, active)
+    if against and not reason.strip():
+        raise ModelNotBetter(model_id=version.id, active_id=active.id, comparison=against)

@@ -1,0 +1,80 @@
+"""Rebuilding: folding streams from their first event, to compare or to prepare another model."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from ml.states import TwinStates
+from twins.folding import fold, fold_from_start, late_streams, unseen_of, whole_histories
+from twins.heads import read_heads, write_heads
+from twins.models import ModelVersion
+from twins.selectors import active_model, loaded_model, model_version_by_id
+from twins.services.advance import AdvanceReport
+
+STREAMS_PER_BATCH = 256
+State = ModelVersion.State
+
+# The lock lets appenders go on but makes an erasure wait: it deletes the stream's row first and
+# would otherwise be done with the twins before ours is written.
+NEXT_STREAMS = """
+SELECT stream FROM events_stream
+WHERE stream > coalesce(%s::uuid, '00000000-0000-0000-0000-000000000000')
+ORDER BY stream LIMIT %s FOR KEY SHARE
+"""
+
+
+def rebuild_states(pseudonyms: Iterable[UUID]) -> tuple[TwinStates, dict[UUID, int]]:
+    """The states of these customers under the active model, folded from their first events.
+
+    Nothing is written. Row b belongs to the b-th key; the values are stream versions, and
+    customers without events are left out.
+
+    Raises:
+        NoActiveModel: there is no active model.
+    """
+    model = loaded_model(active_model())
+    histories = whole_histories(pseudonyms)
+    versions = {pseudonym: events[-1].version for pseudonym, events in histories.items()}
+    return fold_from_start(model, histories), versions
+
+
+def rebuild_twins(*, model_id: UUID, at: datetime) -> Iterator[AdvanceReport]:
+    """The twins of a model stand beside the live ones; yields what has been done in all so far.
+
+    A batch of streams a transaction; started again, it goes on where twins are missing or behind.
+    When it has seen every stream, a freshly trained version becomes ``rebuilt``.
+
+    Raises:
+        UnknownModelVersion: there is none of that id.
+    """
+    version = model_version_by_id(model_id)
+    done, last = AdvanceReport(), None
+    while True:
+        last, report = _rebuild_batch(version.id, last, at)
+        if last is None:
+            break
+        done = done + report
+        yield done
+    trained = ModelVersion.objects.filter(id=model_id, state=State.TRAINED)
+    trained.update(state=State.REBUILT)
+
+
+@transaction.atomic
+def _rebuild_batch(
+    model_id: UUID, after: UUID | None, at: datetime
+) -> tuple[UUID | None, AdvanceReport]:
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_STREAMS, [after, STREAMS_PER_BATCH])
+        pseudonyms = [stream for (stream,) in cursor.fetchall()]
+    if not pseudonyms:
+        return None, AdvanceReport()
+    heads = read_heads(model_id, pseudonyms)
+    unseen = unseen_of(pseudonyms, heads)
+    late = late_streams(unseen, heads)
+    whole = whole_histories(late) if late else {}
+    folded = fold(loaded_model(model_id), heads, unseen, whole)
+    write_heads(folded, heads, model_id=model_id, at=at, rebuilt=True)
+    events = sum(len(own) for own in unseen.values())
+    return pseudonyms[-1], AdvanceReport(streams=len(pseudonyms), events=events)

@@ -1,0 +1,76 @@
+"""Celery tasks: plain values in, one service each; safe to deliver twice."""
+
+import logging
+import time
+from datetime import datetime
+
+from celery import shared_task
+from django.db import OperationalError
+
+from common.clock import now
+from twins.nudges import begin_shard, nudge_shards
+from twins.selectors import active_model_id, lagging_shards
+from twins.services import TrainingOptions, activate_model, advance, rebuild_twins, train_model
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 10.0
+
+
+@shared_task(name="twins.advance_shard", autoretry_for=(OperationalError,), retry_backoff=True)
+def advance_shard(shard: int) -> int:
+    """The lagging twins of a shard are advanced, or 10 s have passed and the rest is asked for."""
+    begin_shard(shard)
+    deadline = time.monotonic() + LONGEST_SECONDS
+    streams = 0
+    while (report := advance(shard=shard, at=now())).streams:
+        streams += report.streams
+        if time.monotonic() > deadline:
+            nudge_shards([shard])
+            break
+    logger.info("twins advanced", extra={"shard": shard, "streams": streams})
+    return streams
+
+
+@shared_task(name="twins.sweep")
+def sweep() -> int:
+    """Every shard with work has been nudged: makes good what was lost with a worker or Redis."""
+    if active_model_id() is None:
+        return 0
+    shards = lagging_shards()
+    nudge_shards(shards)
+    return len(shards)
+
+
+@shared_task(name="twins.train")
+def train(
+    epochs: int | None = None,
+    cut_off: str | None = None,
+    validation_from: str | None = None,
+    validation_days: int = 30,
+    seed: int = 0,
+    device: str | None = None,
+    name: str = "",
+    activate: bool = False,
+    reason: str = "",
+) -> str:
+    """A model version is trained, and activated where asked; times are ISO 8601 with a zone."""
+    options = TrainingOptions(
+        epochs=epochs,
+        cut_off=_moment(cut_off),
+        validation_from=_moment(validation_from),
+        validation_days=validation_days,
+        seed=seed,
+        device=device,
+        name=name,
+    )
+    version = train_model(options, at=now())
+    if activate:
+        for _ in rebuild_twins(model_id=version.id, at=now()):
+            pass
+        activate_model(model_id=version.id, at=now(), reason=reason)
+    return str(version.id)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
