@@ -72,6 +72,7 @@ STATUS_OF: dict[type[DtocError], int] = {
     event_errors.FileDamaged: 500,
     event_errors.ColumnsMissing: 500,
     event_errors.UnknownMapping: 500,
+    event_errors.NoMappingFits: 500,
     event_errors.MappingInvalid: 500,
     event_errors.ReportDoesNotAddUp: 500,
     twin_errors.NoActiveModel: 404,

@@ -172,7 +172,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 120
-CELERY_TASK_ANNOTATIONS = {"twins.train": {"time_limit": 4 * 3600}}
+CELERY_TASK_ANNOTATIONS = {
+    "twins.train": {"time_limit": 4 * 3600},
+    "customers.run_erasure": {"time_limit": 3600},  # the scan reads every table
+}
 # Redis hands a task that runs longer than this to a second worker, so it exceeds the longest limit.
 # A killed worker's tasks need not wait for it: the sweeps below find their work within seconds.
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -9,7 +9,8 @@ from pathlib import Path
 from honcho.manager import Manager
 
 ROOT = Path(__file__).resolve().parent.parent
-QUEUES = ("ingest", "twins", "simulations", "training")
+# Chunks of a simulation share nothing, so they get a process per core, each with one thread.
+PROCESSES_OF = {"ingest": 1, "twins": 1, "simulations": os.cpu_count() or 1, "training": 1}
 
 
 def commands(*, port: int, flower_port: int, web_processes: int = 2) -> dict[str, str]:
@@ -17,7 +18,8 @@ def commands(*, port: int, flower_port: int, web_processes: int = 2) -> dict[str
     python = sys.executable
     celery = f"{python} -m celery -A dtoc_project.celery:app"
     workers = {
-        queue: f"{celery} worker -Q {queue} -n {queue}@%h -c 1 --loglevel INFO" for queue in QUEUES
+        queue: f"{celery} worker -Q {queue} -n {queue}@%h -c {processes} --loglevel INFO"
+        for queue, processes in PROCESSES_OF.items()
     }
     web = (
         f"{python} -m gunicorn dtoc_project.wsgi --bind 127.0.0.1:{port} "
@@ -34,7 +36,8 @@ def run(processes: Mapping[str, str], *, environment: Mapping[str, str]) -> int:
     """
     manager = Manager()
     for name, command in processes.items():
-        env = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        threads = {} if name == "training" else {"OMP_NUM_THREADS": "1"}
+        env = {**threads, **os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         manager.add_process(name, command, env=env, cwd=str(ROOT))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a detached stack outlives its terminal
     manager.loop()

@@ -4,7 +4,8 @@ DtocError
   AppendOutOfOrder, ConcurrentAppend, ErasureNotOpen, EventIdConflict, StreamClosed
   UnknownEventType, UnknownSchemaVersion, UpcasterMissing
   BodyMalformed, BodyTooLarge, CursorInvalid, EventQuarantined, EventRefused
-  ColumnsMissing, FileDamaged, FileMissing, FileUnsupported, MappingInvalid, UnknownMapping
+  ColumnsMissing, FileDamaged, FileMissing, FileUnsupported, MappingInvalid, NoMappingFits,
+  UnknownMapping
   ReportDoesNotAddUp
 """
 
@@ -126,6 +127,15 @@ class UnknownMapping(DtocError):
     code = "unknown-mapping"
     title = "There is no such mapping"
     template = "there is no mapping {name!r}, expected one of: {known}"
+
+
+class NoMappingFits(DtocError):
+    code = "no-mapping-fits"
+    title = "No mapping reads this file"
+    template = (
+        "{path} has the columns of none of the mappings {known}: describe it in a file of your own "
+        "in events/mappings/"
+    )
 
 
 class MappingInvalid(DtocError):

@@ -15,7 +15,7 @@ from django.db import connection
 from pyarrow import csv
 
 from events.catalogue import EventData
-from events.models import Intake
+from events.models import Event, Intake, Stream
 from events.upcasters import decode
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -132,6 +132,17 @@ def stream_versions(pseudonyms: list[UUID]) -> dict[UUID, int]:
             [pseudonyms],
         )
         return dict(cursor.fetchall())
+
+
+def longest_streams(limit: int) -> list[UUID]:
+    """The streams with the most events, the longest first."""
+    rows = Stream.objects.order_by("-version", "stream").values_list("stream", flat=True)
+    return list(rows[:limit])
+
+
+def sources() -> set[str]:
+    """Where accepted events have come from."""
+    return {source for source, outcome, _ in intake_counts() if outcome == "accepted"}
 
 
 def lagging_total() -> int:
@@ -287,6 +298,19 @@ def all_events_columns(until: datetime | None = None, types: list[str] | None = 
         [UUID(text) for text in grouped.dictionary.to_pylist()], object
     )
     return columns
+
+
+def treated_windows(until: datetime | None = None) -> list[tuple[UUID, int, int]]:
+    """Who was made an offer, not held out, and from when until when (milliseconds, [start, end))."""
+    offers = Event.objects.filter(type="offer_assigned", data__arm="treatment")
+    if until is not None:
+        offers = offers.filter(occurred_at__lt=until)
+    rows = offers.values_list("stream", "data__valid_from", "data__valid_until")
+    return [(stream, _epoch_ms(start), _epoch_ms(end)) for stream, start, end in rows]
+
+
+def _epoch_ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _table(text: bytes) -> pa.Table:

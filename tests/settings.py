@@ -13,6 +13,8 @@ from pathlib import Path
 
 from dtoc_project import embedded
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads would fight over the cores
+
 if not (os.environ.get("DTOC_DATABASE_URL") and os.environ.get("DTOC_REDIS_URL")):
     _home = Path(tempfile.mkdtemp(prefix="dtoc-test-"))
     _home.chmod(0o755)  # where we are root, PostgreSQL runs as another user and must pass through

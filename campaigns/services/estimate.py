@@ -1,14 +1,18 @@
 """Runs with the response ``elasticity`` get their estimate, once."""
 
 from dataclasses import asdict
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 from django.db import transaction
 
 from campaigns.models import SimulationRun
 from common.canonical_json import sha256_hex
-from events.selectors import all_events_columns
+from events.selectors import all_events_columns, treated_windows
 from ml.response import ElasticityEstimate, estimate_elasticity
+
+BEYOND_MS = 2**42  # later than any event (the year 2109); leaves room for two million customers
 
 
 def with_estimate(run: SimulationRun) -> SimulationRun:
@@ -44,4 +48,22 @@ def estimate_before(run: SimulationRun) -> ElasticityEstimate:
         occurred_at_ms=columns["occurred_at_ms"],
         quantity=columns["quantity"],
         unit_price=columns["unit_price"],
+        offer_depth=_under_offer(columns, treated_windows(run.as_of)).astype(np.float64),
     )
+
+
+def _under_offer(
+    columns: dict[str, Any], windows: list[tuple[UUID, int, int]]
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which lines were bought under a personal offer: their price moved for that customer alone.
+
+    Lines come sorted by customer and time, so each window is one stretch of them.
+    """
+    rows = {pseudonym: row for row, pseudonym in enumerate(columns["pseudonyms"])}
+    known = [(rows[who], start, end) for who, start, end in windows if who in rows]
+    keys = columns["customer"].astype(np.int64) * BEYOND_MS + columns["occurred_at_ms"]
+    opened = np.zeros(len(keys) + 1, np.int64)
+    for edge, step in ((1, 1), (2, -1)):
+        at = [window[0] * BEYOND_MS + window[edge] for window in known]
+        np.add.at(opened, np.searchsorted(keys, at), step)
+    return np.cumsum(opened[:-1]) > 0

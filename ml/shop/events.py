@@ -79,6 +79,7 @@ def _days(config: ShopConfig) -> Iterator[pa.Table]:
         yield pa.concat_tables(parts).sort_by([("occurred_at", "ascending"), *TIES])
 
 
+LONGEST_DAYS = 2**14  # of a shop: 44 years
 TIES = [(name, "ascending") for name in ("customer", "event_type", "order_id", "line_no")]
 
 
@@ -143,7 +144,7 @@ class _Writer:
             "event_type": pa.repeat(event_type, count),
             "customer": names,
             "occurred_at": pa.array(times, pa.int64()).cast(TIME),
-            "order_id": pc.binary_join_element_wise(names, f"{day:05d}", "-"),
+            "order_id": _order_ids(lines.customer, day),
             "line_no": pa.array(lines.line_no, pa.int32()),
             "sku": self.skus.take(pa.array(lines.item)),
             "quantity": pa.array(lines.quantity),
@@ -153,6 +154,16 @@ class _Writer:
             "country": self.countries.take(pa.array(self.agents.country[lines.customer])),
         }
         return _table(columns, count)
+
+
+def _order_ids(customers: Integers, day: int) -> pa.Array:
+    """Return one id per customer and day that does not show the customer.
+
+    An odd factor permutes the numbers below 2^48, so no two orders share an id.
+    """
+    numbers = customers.astype(np.uint64) * np.uint64(LONGEST_DAYS) + np.uint64(day)
+    mixed = (numbers * np.uint64(0x9E3779B97F4B)) & np.uint64(2**48 - 1)
+    return pa.array([f"O{number:012x}" for number in mixed.tolist()])
 
 
 def _table(columns: dict[str, pa.Array], count: int) -> pa.Table:

@@ -1,6 +1,5 @@
 """A place for model files, one model, and Redis without traces of other tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ from twins.nudges import begin_shard
 
 
 @pytest.fixture(autouse=True)
-def fresh_surroundings(model_storage: Path) -> Iterator[None]:
+def fresh_surroundings(model_storage: Path) -> None:
     load_model.cache_clear()
     for shard in range(16):
         begin_shard(shard)
-    yield
 
 
 @pytest.fixture

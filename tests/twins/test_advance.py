@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from common.locks import slot_of
 from events.models import Stream
 from events.services import SHARDS
+from events.services.advance import CLAIM
 from tests.builders import DAY, HOUR, NOON
 from tests.twins.builders import (
     SKUS,
@@ -30,6 +31,7 @@ from tests.twins.builders import (
 from twins import heads
 from twins.folding import Folded
 from twins.models import ModelVersion, Twin, TwinSnapshot
+from twins.selectors import OLDEST_LAG
 from twins.services import Verification, activate_model, advance, verify_twins
 
 pytestmark = pytest.mark.django_db
@@ -42,10 +44,7 @@ def shard_of(pseudonym: UUID) -> int:
 
 
 def verified(*pseudonyms: UUID) -> Verification:
-    result = Verification()
-    for result in verify_twins(pseudonyms):
-        pass
-    return result
+    return list(verify_twins(pseudonyms))[-1]
 
 
 def lagging() -> int:
@@ -68,7 +67,12 @@ def test_a_registered_customer_without_purchases_has_a_twin_made_of_the_profile(
 def test_a_twin_remembers_orders_lines_and_money_exactly(model):
     someone = customer()
     happen(
-        someone, purchase("O1", 1), purchase("O1", 2), returned("O1", 1), purchase("O2", 1), step=DAY
+        someone,
+        purchase("O1", 1),
+        purchase("O1", 2),
+        returned("O1", 1),
+        purchase("O2", 1),
+        step=DAY,
     )
 
     advance_everything()
@@ -99,8 +103,9 @@ def test_an_advance_that_is_delivered_again_with_its_mark_lost_folds_nothing_twi
     before = picture([someone])
     Stream.objects.update(advanced_version=0)
 
-    advance_everything(at=NOON + DAY)
+    folded = advance_everything(at=NOON + DAY)
 
+    assert folded == 0
     assert picture([someone]) == before
     assert lagging() == 0
 
@@ -314,12 +319,11 @@ def test_an_older_result_never_replaces_a_newer_twin(model: ModelVersion):
     assert Twin.objects.values().get() == newer
 
 
-def test_the_query_for_work_uses_the_partial_index(model):
+@pytest.mark.parametrize("query", [CLAIM.replace("%s", "1"), OLDEST_LAG])
+def test_the_queries_for_work_use_the_partial_index(db, query):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(
-            "EXPLAIN SELECT stream FROM events_stream WHERE shard = 3 AND version > advanced_version"
-        )
+        cursor.execute("EXPLAIN " + query)
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
     assert "events_stream_lagging" in plan

@@ -76,13 +76,12 @@ def test_a_nudge_that_was_lost_is_forgotten_after_seconds(sent):
 def test_appends_go_on_at_once_where_redis_is_away(sent, settings, caplog):
     settings.REDIS_URL = "redis://127.0.0.1:1"
     nudges._client.cache_clear()
-    begun = time.monotonic()
 
     nudges.nudge_shards({3})
     nudges.begin_shard(3)
 
+    assert nudges._client().get_retry().get_retries() == 0
     nudges._client.cache_clear()
-    assert time.monotonic() - begun < nudges.TIMEOUT_SECONDS
     assert sent == []
     assert "nudge lost" in caplog.text
 
@@ -238,8 +237,7 @@ def wait_for_a_lock() -> None:
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             )
             if cursor.fetchone()[0]:
                 return

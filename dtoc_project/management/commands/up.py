@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int, flower_port: int, detach: bool, **options: Any) -> None:
         record = settings.DTOC_HOME / "up.json"
         _refuse_a_second_stack(record)
-        flower = _ports_or_error(port, flower_port)
+        flower = refuse_ports_in_use(port, flower_port)
         call_command("migrate", interactive=False, verbosity=0)
         if detach:
             _detach(port, flower)
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             raise CommandError(f"a process ended with status {status}: see the lines above")
 
 
-def _ports_or_error(port: int, flower_port: int) -> int:
+def refuse_ports_in_use(port: int, flower_port: int = 5555) -> int:
     """The port for Flower; the web port is the user's choice, so it is never moved silently."""
     if not ports.is_free(port):
         other = ports.first_free(port + 1)

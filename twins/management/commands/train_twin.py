@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from twins.services.train import VALIDATION_DAYS
 if TYPE_CHECKING:
     from ml.training import EpochReport
 
+WIDTH = 124  # columns: a table cut to less would hide the intervals
 HEADS = {
     "next_item": "item",
     "same_order": "same order",
@@ -53,7 +55,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.console = Console(file=self.stdout, soft_wrap=True, highlight=False)  # type: ignore[arg-type]
+        self.console = Console(
+            file=self.stdout,  # type: ignore[arg-type]
+            width=max(WIDTH, shutil.get_terminal_size().columns),
+            soft_wrap=True,
+            highlight=False,
+        )
         chosen = {name: options[name] for name in TrainingOptions.__slots__}
         try:
             version = train_model(TrainingOptions(**chosen), at=now(), on_epoch=self._tell_epoch)
