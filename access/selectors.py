@@ -1,5 +1,7 @@
 """Who is asking."""
 
+from typing import Any
+
 from rest_framework.request import Request
 
 
@@ -11,4 +13,5 @@ def client_name(request: Request) -> str:
 
 def may(request: Request, scope: str) -> bool:
     """Whether the token behind a request carries ``scope``."""
-    return bool(request.auth is not None and request.auth.is_valid([scope]))
+    token: Any = request.auth
+    return bool(token is not None and token.is_valid([scope]))

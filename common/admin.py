@@ -19,8 +19,8 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        window = self.object_list[:WINDOW]  # a LIMIT inside the count stops the scan early
-        return window.count() if hasattr(window, "query") else len(window)
+        window: Any = self.object_list[:WINDOW]  # a LIMIT inside the count stops the scan early
+        return int(window.count()) if hasattr(window, "query") else len(window)
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]

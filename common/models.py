@@ -5,6 +5,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from common.api.renderers import MillisecondEncoder
+
 
 class Operation(models.Model):
     """Long work that somebody asked for and may watch, cancel and read the result of."""
@@ -87,7 +89,7 @@ class IdempotencyRecord(models.Model):
     request_sha256 = models.CharField(max_length=64)
     status = models.SmallIntegerField()
     headers = models.JSONField(default=dict)
-    body = models.JSONField(null=True)
+    body = models.JSONField(null=True, encoder=MillisecondEncoder)
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:

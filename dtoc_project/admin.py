@@ -78,12 +78,12 @@ class TaskResultAdmin(ReadOnlyAdmin):
         "task_kwargs", "result", "traceback",
     )  # fmt: skip
 
-    @display(description="status", label=STATUS_COLOURS)  # type: ignore[misc]
+    @display(description="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]
     def shown_status(self, task: TaskResult) -> str:
         return str(task.status)
 
-    @display(description="seconds")  # type: ignore[misc]
-    def seconds(self, task: TaskResult) -> str:
+    @display(description="seconds")  # type: ignore[untyped-decorator]
+    def seconds(self, task: Any) -> str:
         begun = task.date_started or task.date_created
         return f"{(task.date_done - begun).total_seconds():.2f}" if task.date_done else ""
 
@@ -97,11 +97,11 @@ class OperationAdmin(ServiceAdmin):
     ordering = ("-created_at",)
     actions = ("cancel",)
 
-    @display(description="status", label=STATUS_COLOURS)  # type: ignore[misc]
+    @display(description="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]
     def shown_status(self, operation: Operation) -> str:
         return operation.status
 
-    @display(description="progress")  # type: ignore[misc]
+    @display(description="progress")  # type: ignore[untyped-decorator]
     def progress(self, operation: Operation) -> str:
         share = operation.done / operation.total if operation.total else 0
         return f"{operation.done:,} of {operation.total:,} {operation.unit} ({share:.0%})"

@@ -301,7 +301,7 @@ def all_events_columns(until: datetime | None = None, types: list[str] | None = 
 
 
 def treated_windows(until: datetime | None = None) -> list[tuple[UUID, int, int]]:
-    """Who was made an offer, not held out, and from when until when (milliseconds, [start, end))."""
+    """Who was made an offer, not held out, and its window [start, end) in epoch milliseconds."""
     offers = Event.objects.filter(type="offer_assigned", data__arm="treatment")
     if until is not None:
         offers = offers.filter(occurred_at__lt=until)

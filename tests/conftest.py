@@ -53,7 +53,11 @@ def environment(db: None) -> dict[str, str]:
     url = f"postgresql://{user}:{quote(str(found['PASSWORD']), safe='')}@/{name}?host={host}"
     if found["PORT"]:
         url += f"&port={found['PORT']}"
-    return {**os.environ, "DTOC_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "dtoc_project.settings"}
+    return {
+        **os.environ,
+        "DTOC_DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "dtoc_project.settings",
+    }
 
 
 @pytest.fixture

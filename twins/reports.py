@@ -9,7 +9,7 @@ Figures = Mapping[str, Any]
 ITEM_METRICS = {"top_1": "top-1", "top_10": "top-10", "mrr_20": "MRR@20", "nll": "NLL"}
 METHODS = {
     "model": "this model",
-    "model_told": "this model, told whether the order goes on",
+    "model_told": "this model, told if it goes on",
     "popularity": "popularity",
     "own_and_popularity": "own frequency + popularity",
     "markov_and_popularity": "Markov + popularity",
@@ -31,11 +31,21 @@ SCALAR_SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """One table: its title, its column names, and per row the method and its cells."""
+    """One table: its title, its column names, and per row the method and its figures."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    figures: tuple[tuple[str, tuple[Figures | None, ...]], ...]
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """Methods and cells such as ``0.163 (0.157 to 0.169)``, with the 95 % interval."""
+        return [(method, [_cell(figure) for figure in row]) for method, row in self.figures]
+
+    @property
+    def narrow_rows(self) -> list[tuple[str, list[str]]]:
+        """Methods and cells such as ``0.163 ± 0.006``, with half of the 95 % interval."""
+        return [(method, [_narrow_cell(figure) for figure in row]) for method, row in self.figures]
 
 
 def report_tables(report: Figures) -> list[ReportTable]:
@@ -68,7 +78,7 @@ def report_summary(report: Figures) -> dict[str, float | None]:
 
 def _table(title: str, methods: Figures, metrics: Mapping[str, str]) -> ReportTable:
     rows = tuple(
-        (METHODS.get(method, method), tuple(_cell(figures.get(name)) for name in metrics))
+        (METHODS.get(method, method), tuple(figures.get(name) for name in metrics))
         for method, figures in methods.items()
     )
     return ReportTable(title, tuple(metrics.values()), rows)
@@ -83,3 +93,10 @@ def _cell(figure: Figures | None) -> str:
     if figure is None or value is None:
         return "-"
     return f"{value:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _narrow_cell(figure: Figures | None) -> str:
+    value = _value(figure)
+    if figure is None or value is None:
+        return "-"
+    return f"{value:.3f} ± {(figure['high'] - figure['low']) / 2:.3f}"

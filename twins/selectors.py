@@ -158,6 +158,13 @@ def lagging_shards() -> set[int]:
         return {shard for (shard,) in cursor.fetchall()}
 
 
+def events_total() -> int:
+    """How many events all streams hold: what a rebuild has before it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(version), 0) FROM events_stream")
+        return int(cursor.fetchone()[0])
+
+
 def oldest_lag_seconds(*, at: datetime) -> float:
     """The age of the oldest recorded event that no live twin has folded; 0 where there is none.
 

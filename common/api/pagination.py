@@ -34,7 +34,7 @@ class SignedCursorPagination(CursorPagination):
         url = super().encode_cursor(cursor)
         token = parse_qs(urlsplit(url).query)[self.cursor_query_param][0]
         signed = signing.dumps([token, self._filters], salt=SALT)
-        return replace_query_param(self.base_url, self.cursor_query_param, signed)
+        return replace_query_param(str(self.base_url), self.cursor_query_param, signed)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         signed = request.query_params.get(self.cursor_query_param)

@@ -129,7 +129,8 @@ def _running(folder: Path) -> bool:
     try:
         number = int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
         process = psutil.Process(number)
-        return process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+        is_postgres = process.name().startswith("postgres")
+        return is_postgres and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, psutil.Error):
         return False
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ml.shop.agents import COUNTRIES, Agents, crm_id, ground_truth
 from ml.shop.config import CURRENCY, ShopConfig

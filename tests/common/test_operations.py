@@ -28,7 +28,13 @@ SECOND = timedelta(seconds=1)
 
 def three_chunks() -> Operation:
     return create_operation(
-        kind="test", unit="customers", total=30, chunks=3, requested_by="a test", payload={}, at=NOON
+        kind="test",
+        unit="customers",
+        total=30,
+        chunks=3,
+        requested_by="a test",
+        payload={},
+        at=NOON,
     )
 
 

@@ -68,7 +68,9 @@ def test_every_api_route_names_scopes_that_exist():
     assert views
     for path, view in views:
         named = view.required_scopes
-        scopes = [s for group in named.values() for s in group] if isinstance(named, dict) else named
+        scopes = (
+            [s for group in named.values() for s in group] if isinstance(named, dict) else named
+        )
         assert scopes, path
         assert set(scopes) <= set(SCOPES), path
 

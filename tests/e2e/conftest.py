@@ -1,4 +1,4 @@
-"""A running stack of its own: servers, web, workers and beat, filled with a small synthetic shop."""
+"""A running stack of its own: servers, web, workers, beat, and a small synthetic shop in it."""
 
 import os
 import shutil

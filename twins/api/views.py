@@ -77,6 +77,7 @@ class ModelListView(APIView):
     """GET /api/v1/models/"""
 
     required_scopes = ("twins:read",)
+    pagination_class = SignedCursorPagination  # read by the OpenAPI generator
 
     @extend_schema(
         operation_id="models_list",
@@ -85,7 +86,7 @@ class ModelListView(APIView):
         tags=["models"],
     )
     def get(self, request: Request) -> Response:
-        pages = SignedCursorPagination()
+        pages = self.pagination_class()
         page = pages.paginate_queryset(model_versions(), request, view=self)
         context = {"challenger_id": challenger_id()}
         rows = ModelVersionSerializer(page, many=True, context=context)

@@ -49,7 +49,9 @@ class Command(BaseCommand):
     help = "The whole line once: import, train, advance, read a twin, simulate, erase."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--data", type=Path, help="a file of events (default: a synthetic shop)")
+        parser.add_argument(
+            "--data", type=Path, help="a file of events (default: a synthetic shop)"
+        )
         parser.add_argument("--mapping", help="how to read it (default: the one that fits)")
         parser.add_argument("--no-keep", action="store_true", help="stop everything at the end")
         parser.add_argument("--port", type=int, default=8000, help="of the web server (8000)")
@@ -96,7 +98,7 @@ class Command(BaseCommand):
         )
         return file
 
-    def _steps(self, given: Input) -> list[tuple[str, Callable[[], None]]]:
+    def _steps(self, given: Input) -> list[tuple[str, Callable[[], object]]]:
         return [
             (
                 f"Import {given.file.name}",
@@ -148,6 +150,7 @@ class Command(BaseCommand):
         if stack is None:
             raise CommandError(f"the stack has stopped: see {settings.DTOC_HOME / 'up.log'}")
         web = stack["web"]
+        twin = f"{web}/api/v1/twins/{_customer(SHOWN)}/"
         self._say(
             f"\nAdmin    {web}/admin/   user {login.name}, password {login.password}\n"
             f"API      {web}/api/docs/\n"
@@ -156,7 +159,7 @@ class Command(BaseCommand):
             f"  TOKEN=$(curl -s -u '{client.client_id}:{client.client_secret}' "
             f"-d grant_type=client_credentials {web}/oauth/token/ | "
             "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')\n"
-            f'  curl -s -H "Authorization: Bearer $TOKEN" {web}/api/v1/twins/{_customer(SHOWN)}/\n\n'
+            f'  curl -s -H "Authorization: Bearer $TOKEN" {twin}\n\n'
             "The stack runs in the background; `make down` stops it."
         )
 

@@ -6,7 +6,7 @@ from common.clock import now
 from common.errors import DtocError
 from events.selectors import lagging_total
 from twins.progress import progress_bar
-from twins.selectors import model_version_named
+from twins.selectors import events_total, model_version_named
 from twins.services import activate_model, rebuild_twins
 
 
@@ -34,6 +34,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{version.name} is active; {behind:,} events are left to advance")
 
     def _rebuild(self, model_id: Any) -> None:
-        with progress_bar("Rebuilding", unit="events", total=0) as bar:
+        with progress_bar("Rebuilding", unit="events", total=events_total()) as bar:
             for done in rebuild_twins(model_id=model_id, at=now()):
                 bar.reach(done.events)

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from common.clock import now
 from common.errors import DtocError
 from twins.progress import progress_bar
-from twins.selectors import model_version_named
+from twins.selectors import events_total, model_version_named
 from twins.services import AdvanceReport, rebuild_twins
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         done = AdvanceReport()
         try:
             version = model_version_named(model)
-            with progress_bar("Rebuilding", unit="events", total=0) as bar:
+            with progress_bar("Rebuilding", unit="events", total=events_total()) as bar:
                 for done in rebuild_twins(model_id=version.id, at=now()):
                     bar.reach(done.events)
         except DtocError as error:

@@ -13,7 +13,7 @@ from common.errors import DtocError
 from twins.models import ModelVersion
 from twins.progress import progress_bar
 from twins.reports import report_tables
-from twins.selectors import active_model_id
+from twins.selectors import active_model_id, events_total
 from twins.services import TrainingOptions, activate_model, rebuild_twins, train_model
 from twins.services.train import VALIDATION_DAYS
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ml.training import EpochReport
 
 WIDTH = 124  # columns: a table cut to less would hide the intervals
+WIDTH = 110  # of the tables, also where the output is not a terminal
 HEADS = {
     "next_item": "item",
     "same_order": "same order",
@@ -88,14 +89,14 @@ class Command(BaseCommand):
             f"\n{version.name}: {data['events']:,} events of {data['customers']:,} customers, "
             f"{data['items']:,} items, best epoch {version.report['best_epoch']}; validated on "
             f"{version.validation_from:%Y-%m-%d} to {version.cut_off:%Y-%m-%d}, "
-            "95 % intervals over customers"
+            "± half of the 95 % interval over customers"
         )
         for table in report_tables(version.report):
             shown = Table(title=table.title, title_justify="left")
             shown.add_column("method", no_wrap=True)
             for column in table.columns:
                 shown.add_column(column, justify="right", no_wrap=True)
-            for method, cells in table.rows:
+            for method, cells in table.narrow_rows:
                 shown.add_row(method, *cells)
             self.console.print(shown)
         for note in version.report["validation"].get("notes", []):
@@ -103,7 +104,9 @@ class Command(BaseCommand):
 
     def _activate(self, version: ModelVersion, reason: str) -> None:
         if active_model_id():  # nobody reads twins before the first activation
-            with progress_bar("Rebuilding beside the live twins", unit="events", total=0) as bar:
+            with progress_bar(
+                "Rebuilding beside the live twins", unit="events", total=events_total()
+            ) as bar:
                 for done in rebuild_twins(model_id=version.id, at=now()):
                     bar.reach(done.events)
         activate_model(model_id=version.id, at=now(), reason=reason)

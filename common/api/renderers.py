@@ -1,0 +1,24 @@
+"""JSON as the API speaks it: times in UTC with milliseconds."""
+
+from datetime import datetime
+from typing import Any
+
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
+
+from common.canonical_json import iso
+
+
+class MillisecondEncoder(JSONEncoder):
+    """Aware times as ``2011-05-02T12:00:00.000Z``; everything else as the framework does."""
+
+    def default(self, obj: Any) -> Any:
+        if isinstance(obj, datetime) and obj.tzinfo is not None:
+            return iso(obj)
+        return super().default(obj)
+
+
+class MillisecondJSONRenderer(JSONRenderer):
+    """The default renderer of every view."""
+
+    encoder_class = MillisecondEncoder
