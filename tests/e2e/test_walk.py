@@ -1,23 +1,20 @@
 """The README's walk, as written, against a running stack; and what a killed worker leaves."""
 
 import json
-import os
-import signal
 import subprocess
-import time
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from urllib.request import urlopen
 
 import psutil
 import pytest
 
 from dtoc_project.supervisor import ROOT
+from tests.e2e.client import PATIENCE_SECONDS, Client, eventually
 from tests.e2e.conftest import Stack
+from tests.e2e.traffic import purchases
 
 pytestmark = pytest.mark.e2e
 README = ROOT / "README.md"
-PATIENCE_SECONDS = 90
 
 
 def walk() -> str:
@@ -26,23 +23,29 @@ def walk() -> str:
     return after.split("```bash\n", 1)[1].split("```", 1)[0]
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
-        time.sleep(0.2)
-
-
-def workers(stack: Stack, name: str) -> list[psutil.Process]:
-    """The processes of one Celery worker of this stack, the parent first."""
+def kill_a_worker_at_work(stack: Stack, name: str) -> None:
+    """SIGKILL for a child of one Celery worker of this stack: the children do the work."""
     supervisor = psutil.Process(json.loads((stack.home / "up.json").read_text())["pid"])
-    found = [p for p in supervisor.children(recursive=True) if f"{name}@%h" in p.cmdline()]
-    return sorted(found, key=lambda process: process.create_time())
+    eventually(lambda: bool(pool(supervisor, name)), f"worker {name} has a child")
+    pool(supervisor, name)[0].kill()
+
+
+def pool(supervisor: psutil.Process, name: str) -> list[psutil.Process]:
+    """The forked children; their parent runs under the same command line, and is spared."""
+    family = [p for p in supervisor.children(recursive=True) if is_worker(p, name)]
+    return [process for process in family if process.ppid() in {p.pid for p in family}]
+
+
+def is_worker(process: psutil.Process, name: str) -> bool:
+    try:
+        return f"{name}@%h" in process.cmdline()
+    except psutil.Error:  # it has ended meanwhile
+        return False
 
 
 def test_the_readmes_walk_runs_as_written(stack: Stack, tmp_path: Path):
     script = tmp_path / "walk.sh"
-    script.write_text(walk().replace(".venv/bin/python", os.sys.executable))
+    script.write_text(walk().replace(".venv/bin/python", sys.executable))
 
     done = subprocess.run(
         ["bash", "-euo", "pipefail", str(script)],
@@ -67,34 +70,36 @@ def test_the_readmes_walk_runs_as_written(stack: Stack, tmp_path: Path):
 
 
 def test_a_twin_worker_killed_again_and_again_leaves_every_twin_right(stack: Stack):
-    from tests.e2e.load import post_events
-
-    token = access_token(stack)
+    client = Client(stack)
     for number in range(5):
-        post_events(stack.base, token, seed=number, count=400)
-        os.kill(workers(stack, "twins")[-1].pid, signal.SIGKILL)  # the child that does the work
+        batch = purchases(seed=number, count=400)
+        assert client.post("events/", batch)["accepted"] == 400
+        kill_a_worker_at_work(stack, "twins")
 
-    eventually(lambda: ready(stack), "no twin lags")
+    eventually(lambda: "dtoc_twin_lag_events 0.0" in client.metrics(), "no twin lags")
     assert stack.manage("verify_twins", "--all").startswith("0 differences")
 
 
-def ready(stack: Stack) -> bool:
-    with urlopen(f"{stack.base}/metrics") as answer:  # noqa: S310 - loopback
-        lines = answer.read().decode().splitlines()
-    return "dtoc_twin_lag_events 0.0" in lines
-
-
-def access_token(stack: Stack) -> str:
-    from urllib.parse import urlencode
-    from urllib.request import Request
-
-    printed = stack.manage("create_client", "load", "--replace").splitlines()
-    names = dict(line.split("=", 1) for line in printed if "=" in line)
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": names["CLIENT_ID"],
-        "client_secret": names["CLIENT_SECRET"],
+def test_a_simulation_whose_workers_are_killed_ends_as_if_nothing_had_happened(stack: Stack):
+    client = Client(stack)
+    campaign = client.post("campaigns/", {"name": "Kill", "offer": {}, "currency": "GBP"})["id"]
+    audience = client.post("audiences/", {"filter": {"orders_at_least": 1}})["id"]
+    run = {
+        "audience_id": audience,
+        "depths": ["0", "0.1", "0.3"],
+        "delays_days": [0, 7],
+        "horizon_days": 60,
+        "replicates": 20,
+        "seed": 5,
+        "response": {"kind": "assumed", "mean": 1.5, "spread": 0.5},
     }
-    request = Request(f"{stack.base}/oauth/token/", urlencode(form).encode())  # noqa: S310
-    with urlopen(request) as answer:  # noqa: S310 - loopback
-        return json.load(answer)["access_token"]
+    interrupted = client.post(f"campaigns/{campaign}/simulations/", run, key="interrupted-run-1")
+    for share in (0.0, 0.2, 0.5):
+        eventually(lambda least=share: client.progress(interrupted) > least, "some chunks are done")
+        kill_a_worker_at_work(stack, "simulations")
+
+    left_alone = client.post(f"campaigns/{campaign}/simulations/", run, key="left-alone-run-2")
+
+    first, second = client.result(interrupted), client.result(left_alone)
+    assert first["scenarios"] == second["scenarios"]
+    assert first["control"] == second["control"]

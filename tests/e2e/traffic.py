@@ -1,28 +1,17 @@
-"""Traffic of a shop: batches of purchases over HTTP."""
+"""Traffic of a shop."""
 
-import json
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.request import Request, urlopen
 
 SKUS = [f"S{number:05d}" for number in range(1, 60)]
 
 
-def post_events(base: str, token: str, *, seed: int, count: int) -> dict[str, Any]:
-    """One batch of ``count`` purchases of some forty customers, a few of them days late."""
+def purchases(*, seed: int, count: int) -> list[dict[str, Any]]:
+    """``count`` purchases of some forty customers, a few of them days late."""
     draw = random.Random(seed)
     now = datetime.now(UTC)
-    events = [purchase(draw, now, f"{seed}-{number}") for number in range(count)]
-    request = Request(  # noqa: S310 - loopback
-        f"{base}/api/v1/events/",
-        json.dumps(events).encode(),
-        {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )
-    with urlopen(request) as answer:  # noqa: S310 - loopback
-        report = json.load(answer)
-    assert report["accepted"] == count, report
-    return report
+    return [purchase(draw, now, f"{seed}-{number}") for number in range(count)]
 
 
 def purchase(draw: random.Random, now: datetime, order: str) -> dict[str, Any]:
