@@ -83,7 +83,7 @@ def fold(
 def fold_states(
     model: TwinModel, columns: Columns, customer: Integers, h: Singles, c: Singles
 ) -> Tensor:
-    """Return the hidden state (N, H) after every row."""
+    """Return the hidden state (N, H) after every row, in the speed and precision of training."""
     every = torch.empty((len(columns), h.shape[1]), dtype=torch.float32)
     _fold_into(model, columns, customer, (h.copy(), c.copy()), every)
     return every
@@ -105,8 +105,10 @@ def _fold_into(
             rows = who[packing.order]
             x = model.encode_step(**as_tensors(columns.rows(packing.rows), model.device))
             before = (torch.from_numpy(part[rows]).to(model.device) for part in state)
-            states, last_h, last_c = model.core.run(x, packing.steps, *before)
-            h[rows], c[rows] = last_h.cpu().numpy(), last_c.cpu().numpy()
-            if every is not None:
+            if every is None:
+                last_h, last_c = model.core.fold(x, packing.steps, *before)
+            else:
+                states, last_h, last_c = model.core.run(x, packing.steps, *before)
                 every[torch.from_numpy(packing.rows)] = states.cpu()
+            h[rows], c[rows] = last_h.cpu().numpy(), last_c.cpu().numpy()
     model.train(training)

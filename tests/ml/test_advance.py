@@ -184,3 +184,24 @@ def test_advancing_leaves_its_argument_alone_and_nothing_new_changes_nothing():
     MODEL.advance(states, table([[Line(OPENING_MS)]]))
     assert states.h.tolist() == before.tolist()
     assert_same(MODEL.advance(states, EventTable.empty()), states)
+
+
+def test_thousands_of_events_end_in_the_same_state_to_the_bit_in_any_company():
+    draw = np.random.default_rng(3)
+
+    def history(length: int) -> list[Line]:
+        times = OPENING_MS + np.cumsum(draw.integers(0, 3 * DAY, length))
+        skus = [f"item-{n}" for n in draw.integers(0, 20, length)]
+        return [Line(int(t), s, order=n) for n, (t, s) in enumerate(zip(times, skus, strict=True))]
+
+    long, company = history(3_000), [history(int(n)) for n in draw.integers(1, 400, 60)]
+
+    alone = folded([long])
+    together = folded([long, *company])
+    states = MODEL.initial_state(countries(1))
+    for start in range(0, len(long), 700):
+        states = MODEL.advance(states, table([long[start : start + 700]]))
+
+    for other in (together.take(np.array([0])), states):
+        np.testing.assert_array_equal(alone.h, other.h)
+        np.testing.assert_array_equal(alone.c, other.c)

@@ -1,0 +1,87 @@
+"""Advancing every twin from its first event, against the same SELECT and the bare model."""
+
+import time
+from itertools import repeat
+from pathlib import Path
+
+from benchmarks.ground import shop_file
+from benchmarks.result import Result, compare
+
+CUSTOMERS = 1_000
+
+
+def run(folder: Path, rounds: int) -> Result:
+    """Events per second through claim, fold, forecast, heads and snapshots in one transaction."""
+    prepare(folder, CUSTOMERS)
+    bare = _bare()
+    _advanced()
+    return compare(
+        name="advance",
+        unit="events/s",
+        limit_is="the same SELECT, the same tensors through the bare model",
+        rounds=rounds,
+        path=_advanced,
+        limit=bare,
+    )
+
+
+def prepare(folder: Path, customers: int) -> None:
+    """A shop is imported and an untrained, full-size model of it is active."""
+    from common.clock import now
+    from events.mapping import load_mapping
+    from events.services.importing import import_file
+    from twins.services import TrainingOptions, activate_model, train_model
+
+    file = shop_file(folder, customers)
+    import_file(path=file, mapping=load_mapping("synthetic_shop"), at=now())
+    version = train_model(TrainingOptions(epochs=1), at=now(), on_epoch=lambda report: None)
+    activate_model(model_id=version.id, at=now(), reason="benchmark")
+
+
+def _advanced() -> float:
+    from django.db import connection
+
+    from common.clock import now
+    from events.services import set_advanced_from
+    from twins.models import Twin, TwinSnapshot
+    from twins.services import advance_all
+
+    TwinSnapshot.objects.all().delete()
+    Twin.objects.all().delete()
+    set_advanced_from(versions={})
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE events_stream, twins_twin, twins_twinsnapshot")
+    begun = time.perf_counter()
+    *_, report = advance_all(clock=repeat(now()))
+    return report.events / (time.perf_counter() - begun)
+
+
+def _bare():  # type: ignore[no-untyped-def]
+    """A function that reads all events and runs their tensors, prepared before, through the LSTM."""
+    from django.db import connection
+
+    from events.selectors import events_after, streams
+    from twins.encoding import event_table
+    from twins.folding import whole_histories
+    from twins.selectors import active_model, loaded_model
+
+    model = loaded_model(active_model())
+    heads = streams(None, 10**6)
+    histories = whole_histories(head.stream for head in heads)
+    table = event_table(list(histories.values()))
+    states = model.initial_state([""] * len(histories))
+    total = sum(len(events) for events in histories.values())
+    assert events_after is not None
+
+    def limit() -> float:
+        begun = time.perf_counter()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT stream, version, event_id, type, schema_version, occurred_at, data::text "
+                "FROM events_event ORDER BY stream, version"
+            )
+            cursor.fetchall()
+        model.advance(states, table)
+        return total / (time.perf_counter() - begun)
+
+    return limit
