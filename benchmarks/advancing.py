@@ -60,18 +60,17 @@ def _bare():  # type: ignore[no-untyped-def]
     """A function that reads all events and runs their tensors, prepared before, through the LSTM."""
     from django.db import connection
 
-    from events.selectors import events_after, streams
-    from twins.encoding import event_table
+    from events.selectors import streams
+    from twins.encoding import event_table, fold_order
     from twins.folding import whole_histories
     from twins.selectors import active_model, loaded_model
 
     model = loaded_model(active_model())
     heads = streams(None, 10**6)
     histories = whole_histories(head.stream for head in heads)
-    table = event_table(list(histories.values()))
+    table = event_table([fold_order(events, clock_ms=0) for events in histories.values()])
     states = model.initial_state([""] * len(histories))
     total = sum(len(events) for events in histories.values())
-    assert events_after is not None
 
     def limit() -> float:
         begun = time.perf_counter()

@@ -121,7 +121,8 @@ class DataSubjectRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Receipt")
     def signed_receipt(self, request: DataSubjectRequest) -> SafeString:
-        return format_html("<pre>{}</pre>", _pretty(request.receipt))
+        style = "white-space: pre-wrap; overflow-wrap: anywhere"  # the key is one long line
+        return format_html('<pre style="{}">{}</pre>', style, _pretty(request.receipt))
 
 
 def _traffic_light(days_left: int) -> str:

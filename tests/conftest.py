@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.conf import settings
+from django.conf import settings as project_settings
 from django.db import connection
 from oauth2_provider.models import get_access_token_model
 from rest_framework.test import APIClient
@@ -61,20 +62,17 @@ def environment(db: None) -> dict[str, str]:
 
 
 @pytest.fixture
-def model_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def model_storage(tmp_path: Path, settings: Any) -> Path:
     """Model artefacts of this test lie in a folder of its own."""
-    from django.core.files.storage import storages
-
-    monkeypatch.setattr(storages["models"], "_location", str(tmp_path), raising=False)
-    for name in ("base_location", "location"):
-        storages["models"].__dict__.pop(name, None)
+    models = {**settings.STORAGES["models"], "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = {**settings.STORAGES, "models": models}  # storages are made anew
     return tmp_path
 
 
 @pytest.fixture(scope="session")
 def public_data() -> Path:
     """The folder of the public data sets beside the checkout."""
-    folder = Path(settings.BASE_DIR).parent / "shared" / "data"
+    folder = Path(project_settings.BASE_DIR).parent / "shared" / "data"
     if not folder.exists():
         pytest.fail(
             f"{folder} is missing: tests marked `data` need it (deselect with -m 'not data')"
