@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -17,7 +18,10 @@ class HasScopes(BasePermission):
     message = "The access token lacks a scope that this route requires."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        required = scopes_of(view, str(request.method))
+        method = str(request.method)
+        if not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)  # nobody may, and the answer should say why
+        required = scopes_of(view, method)
         token = request.auth
         if not required or token is None or not hasattr(token, "is_valid"):
             return False

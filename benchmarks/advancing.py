@@ -57,7 +57,7 @@ def _advanced() -> float:
 
 
 def _bare():  # type: ignore[no-untyped-def]
-    """A function that reads all events and runs their tensors, prepared before, through the LSTM."""
+    """A function that reads all events and runs their prepared tensors through the LSTM."""
     from django.db import connection
 
     from events.selectors import streams

@@ -124,6 +124,12 @@ def cancel_operation(*, operation_id: UUID, at: datetime) -> Operation:
     return operation
 
 
+def expire_operations(*, at: datetime) -> int:
+    """Work that did not end within seven days has expired; returns how much it was."""
+    forgotten = Operation.objects.filter(status__in=UNFINISHED, expires_at__lt=at)
+    return forgotten.update(status=Operation.Status.EXPIRED, finished_at=at)
+
+
 def operation_by_id(operation_id: UUID) -> Operation:
     """One operation.
 

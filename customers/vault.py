@@ -1,8 +1,9 @@
 """The vault: identities encrypted with a key per person, found by a keyed digest.
 
 A ciphertext is bound to the pseudonym and the kind it was made for, so that a row that was copied
-to another customer does not open there. Destroying a customer's key kills every copy of the
-identities, those in backups included.
+to another customer does not open there. Destroying a customer's key makes the ciphertexts
+unreadable. A backup of the database holds the wrapped key too, so whoever restores one
+has to erase again what was erased since.
 """
 
 import hashlib

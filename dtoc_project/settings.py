@@ -199,6 +199,7 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = {
     "advance twins that lag": {"task": "twins.sweep", "schedule": 5.0},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
+    "tidy up": {"task": "common.tidy", "schedule": 3600.0},
     "resume erasures": {"task": "customers.sweep_erasures", "schedule": 30.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DTOC_HOME / "celerybeat-schedule")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from events.selectors import feed_gap_age_seconds, intake_counts, lagging_total
+from events.selectors import feed_gap_age_seconds, intake_counts
 
 NAMES = {
     "received": ("dtoc_events_received", "Events that were sent."),
@@ -24,9 +24,6 @@ def intake_metrics() -> Iterator[Metric]:
     for (source, outcome, reason), count in sorted(intake_counts().items()):
         families[outcome].add_metric([source, reason], count)
     yield from families.values()
-    yield GaugeMetricFamily(
-        "dtoc_twin_lag_events", "Events that no twin has folded yet.", value=lagging_total()
-    )
     yield GaugeMetricFamily(
         "dtoc_feed_gap_age_seconds",
         "Age of the oldest running transaction; the feed cannot go past it.",

@@ -7,6 +7,7 @@ there is no moment at which the effect exists and the key does not.
 import functools
 import zlib
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -27,6 +28,8 @@ HEADER = "Idempotency-Key"
 SHORTEST, LONGEST = 16, 128
 LOCK_CLASS = 0x44546F4B
 KEPT_HEADERS = ("Location", "Retry-After", "ETag")
+
+KEPT = timedelta(days=7)
 
 Handler = Callable[..., Response]
 
@@ -53,6 +56,11 @@ def idempotent(*, required: bool) -> Callable[[Handler], Handler]:
         return once
 
     return decorate
+
+
+def forget_answers(*, at: datetime) -> int:
+    """Answers older than seven days are gone, their keys free again; returns how many it were."""
+    return IdempotencyRecord.objects.filter(created_at__lt=at - KEPT).delete()[0]
 
 
 def _first_or_again(request: Request, key: str, handle: Callable[[], Response]) -> Response:

@@ -166,6 +166,20 @@ def test_health_and_metrics_answer_without_a_token():
     assert b"dtoc_twin_lag_events" in Client().get("/metrics").content
 
 
+def test_every_figure_is_told_once():
+    lines = Client().get("/metrics").content.decode().splitlines()
+
+    told = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert sorted(told) == sorted(set(told))
+
+
+def test_a_method_that_a_route_does_not_have_answers_405(api: Api):
+    answer = api("campaigns:read").put(f"/api/v1/operations/{uuid4()}/", {})
+
+    assert answer.status_code == 405
+    assert answer["Allow"] == "GET, HEAD, OPTIONS"
+
+
 def test_the_interactive_docs_load_nothing_from_elsewhere():
     page = Client().get("/api/docs/").content.decode()
 

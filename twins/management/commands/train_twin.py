@@ -20,7 +20,6 @@ from twins.services.train import VALIDATION_DAYS
 if TYPE_CHECKING:
     from ml.training import EpochReport
 
-WIDTH = 124  # columns: a table cut to less would hide the intervals
 WIDTH = 110  # of the tables, also where the output is not a terminal
 HEADS = {
     "next_item": "item",
