@@ -1,6 +1,8 @@
 """The clock, read at the edges only (API, tasks, commands); services take times as arguments."""
 
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 
 def now() -> datetime:
@@ -18,3 +20,9 @@ def truncated(moment: datetime) -> datetime:
         raise ValueError(f"{moment} has no time zone")
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def running_from(at: datetime) -> Callable[[], datetime]:
+    """A clock that shows ``at`` now and goes on: for long work that was told when it began."""
+    begun = time.monotonic()
+    return lambda: truncated(at + timedelta(seconds=time.monotonic() - begun))

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from common.canonical_json import iso
+from common.clock import running_from
 from common.ids import code_version
 from common.later import ask_later
 from common.locks import lock_streams
@@ -94,11 +95,12 @@ def run_erasure(*, request_id: UUID, at: datetime) -> DataSubjectRequest:
     DataSubjectRequest.objects.filter(
         id=request_id, status=DataSubjectRequest.Status.PENDING
     ).update(status=DataSubjectRequest.Status.IN_PROGRESS)
+    clock = running_from(at)
     try:
         for step in all_steps():
-            _do(step, request_id, pseudonym, at)
-        _verify(request_id, at)
-        _complete(request_id, at)
+            _do(step, request_id, pseudonym, clock())
+        _verify(request_id, clock())
+        _complete(request_id, clock())
     except AnotherWorkerIsAtIt:
         pass  # it goes on with every step; waiting for its scan would only keep a worker idle
     return request_by_id(request_id)
