@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from dtoc_project import ports, supervisor
 
 PATIENCE_SECONDS = 90
+STOPPED_ON_PURPOSE = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 class Command(BaseCommand):
@@ -50,8 +52,9 @@ class Command(BaseCommand):
             )
         finally:
             record.unlink(missing_ok=True)
-        if status:
+        if status not in STOPPED_ON_PURPOSE:
             raise CommandError(f"a process ended with status {status}: see the lines above")
+        self.stdout.write("stopped")
 
 
 def refuse_ports_in_use(port: int, flower_port: int = 5555) -> int:
