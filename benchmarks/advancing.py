@@ -1,6 +1,7 @@
 """Advancing every twin from its first event, against the same SELECT and the bare model."""
 
 import time
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _advanced() -> float:
     return report.events / (time.perf_counter() - begun)
 
 
-def _bare():  # type: ignore[no-untyped-def]
+def _bare() -> Callable[[], float]:
     """A function that reads all events and runs their prepared tensors through the LSTM."""
     from django.db import connection
 

@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.result import Result, compare
+
+if TYPE_CHECKING:
+    from ml.twin import TwinModel
 
 ITEMS, CUSTOMERS, REPLICATES, TILE = 3_700, 400, 10, 256
 START_MS = 1_300_000_000_000
@@ -31,7 +35,7 @@ def run(folder: Path, rounds: int) -> Result:
     )
 
 
-def _rolled_out(model) -> float:  # type: ignore[no-untyped-def]
+def _rolled_out(model: "TwinModel") -> float:
     from ml.response import AssumedResponse
     from ml.rollout import RolloutPlan, Scenario, rollout
 
@@ -51,7 +55,7 @@ def _rolled_out(model) -> float:  # type: ignore[no-untyped-def]
     return float(outcome.lines.sum()) / (time.perf_counter() - begun)
 
 
-def _bare(model, steps: int = 60) -> float:  # type: ignore[no-untyped-def]
+def _bare(model: "TwinModel", steps: int = 60) -> float:
     """The tensors of a step without a clock, noise or tally: draw from the softmax, feed back."""
     import torch
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Model
+
 
 @dataclass(frozen=True, slots=True)
 class Needles:
@@ -60,3 +62,20 @@ def register_store(store: Store) -> None:
 def registered_stores() -> list[Store]:
     """All stores, the oldest registration first."""
     return list(_stores.values())
+
+
+def rows_store(name: str, model: type[Model]) -> Store:
+    """A store of the rows of ``model`` whose column ``pseudonym`` names the person."""
+    rows = model._default_manager
+
+    def count(pseudonym: UUID) -> int:
+        return rows.filter(pseudonym=pseudonym).count()
+
+    def erase(pseudonym: UUID, request_id: UUID) -> int:
+        return rows.filter(pseudonym=pseudonym).delete()[0]
+
+    def scan(needles: Needles) -> Sequence[Finding]:
+        found = count(needles.pseudonym)
+        return [Finding(place=name, what="pseudonym", count=found)] if found else []
+
+    return Store(name=name, count=count, erase=erase, scan=scan)

@@ -12,7 +12,7 @@ GENERAL = {
     "permission-denied": (403, "The access token lacks a scope that the route requires."),
     "not-found": (404, "There is nothing under this address."),
     "method-not-allowed": (405, "The route does not take this method."),
-    "unsupported-media-type": (415, "The body must be sent as application/json."),
+    "unsupported-media-type": (415, "The body must be JSON or of another listed type."),
     "throttled": (429, "Too many requests: wait as long as Retry-After says."),
     "internal-error": (500, "The server failed; report the request id."),
     "database-unavailable": (503, "The database cannot be reached; nothing was stored."),

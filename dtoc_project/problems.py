@@ -61,8 +61,10 @@ STATUS_OF: dict[type[DtocError], int] = {
     event_errors.UnknownSchemaVersion: 422,
     event_errors.UpcasterMissing: 500,
     event_errors.ErasureNotOpen: 409,
+    event_errors.BatchTooLarge: 413,
     event_errors.BodyMalformed: 400,
     event_errors.BodyTooLarge: 413,
+    event_errors.ContentEncodingUnknown: 415,
     event_errors.CursorInvalid: 400,
     event_errors.EventQuarantined: 422,
     event_errors.EventRefused: 422,
@@ -167,7 +169,7 @@ def _title(status: int) -> str:
         405: "This route does not take that method",
         406: "The answer is only available as JSON",
         413: "The request is too large",
-        415: "The body must be JSON",
+        415: "The body is of a type that this route does not take",
         429: "Too many requests",
     }
     return titles.get(status, "The request failed")

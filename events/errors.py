@@ -3,7 +3,8 @@
 DtocError
   AppendOutOfOrder, ConcurrentAppend, ErasureNotOpen, EventIdConflict, StreamClosed
   UnknownEventType, UnknownSchemaVersion, UpcasterMissing
-  BodyMalformed, BodyTooLarge, CursorInvalid, EventQuarantined, EventRefused
+  BatchTooLarge, BodyMalformed, BodyTooLarge, ContentEncodingUnknown, CursorInvalid
+  EventQuarantined, EventRefused
   ColumnsMissing, FileDamaged, FileMissing, FileUnsupported, MappingInvalid, NoMappingFits,
   UnknownMapping
   ReportDoesNotAddUp
@@ -71,14 +72,31 @@ class ErasureNotOpen(DtocError):
 
 class BodyMalformed(DtocError):
     code = "body-malformed"
-    title = "The body is not JSON"
-    template = "the body cannot be read ({detail}): send one event or an array of events as JSON"
+    title = "The body cannot be read"
+    template = (
+        "the body cannot be read ({detail}): send one event or an array as JSON, events as NDJSON, "
+        "or CloudEvents 1.0, and name its Content-Type"
+    )
 
 
 class BodyTooLarge(DtocError):
+    code = "body-too-large"
+    title = "The body is too large"
+    template = "the body is larger than {limit} bytes, unpacked or as sent: send smaller batches"
+
+
+class BatchTooLarge(DtocError):
     code = "batch-too-large"
     title = "Too many events in one request"
     template = "the body holds {count} events, at most {limit} are taken: send smaller batches"
+
+
+class ContentEncodingUnknown(DtocError):
+    code = "content-encoding-unknown"
+    title = "The body is packed in a way that is not read"
+    template = (
+        "the Content-Encoding is {encoding!r}, expected gzip or none: pack the body with gzip"
+    )
 
 
 class EventQuarantined(DtocError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -58,9 +60,9 @@ class TwinCore(nn.Module):
         return h, c
 
     @property
-    def weights(self) -> list[Tensor]:
+    def weights(self) -> Sequence[Tensor]:
         """Input and state weights (4H, E) and (4H, H), input and state bias (4H,)."""
-        found: list[Tensor] = self.lstm.all_weights[0]
+        found: Sequence[Tensor] = self.lstm.all_weights[0]
         return found
 
 

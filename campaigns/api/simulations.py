@@ -138,6 +138,7 @@ class CampaignSimulationsView(APIView):
     """GET and POST /api/v1/campaigns/{campaign_id}/simulations/"""
 
     required_scopes = {"GET": ("campaigns:read",), "POST": ("simulations:run",)}
+    pagination_class = SignedCursorPagination  # read by the OpenAPI generator
 
     @extend_schema(
         operation_id="campaigns_simulations_list",

@@ -4,9 +4,11 @@ Fields named ``data``, ``context`` and ``source`` hide nothing: the framework ta
 out of the class. The type checker cannot know, hence the suppressions.
 """
 
+import json
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer
 from rest_framework import serializers
 
 from events.catalogue import CATALOGUE
@@ -27,6 +29,15 @@ EXAMPLE_EVENT = {
         "country": "GB",
     },
     "context": {"source": "webshop", "channel": "web"},
+}
+EXAMPLE_CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "536365-1",
+    "source": "webshop",
+    "type": EXAMPLE_EVENT["type"],
+    "subject": "crm_id:17850",
+    "time": EXAMPLE_EVENT["occurred_at"],
+    "data": EXAMPLE_EVENT["data"],
 }
 PSEUDONYM = "0b1c2d3e-4f50-4a61-8b72-93a4b5c6d7e8"
 
@@ -57,6 +68,20 @@ class EventInputSerializer(serializers.Serializer[Any]):
         help_text="the fields of this event type"
     )
     context = ContextSerializer(required=False)  # type: ignore[assignment]  # see above
+
+
+class CloudEventSerializer(serializers.Serializer[Any]):
+    """A CloudEvent 1.0. ``source`` and ``id`` make its event_id; extensions are left aside."""
+
+    specversion = serializers.ChoiceField(choices=["1.0"])
+    id = serializers.CharField(max_length=200)
+    source = serializers.CharField(max_length=200)  # type: ignore[assignment]  # see above
+    type = serializers.ChoiceField(choices=sorted(CATALOGUE))
+    subject = serializers.CharField(help_text="a pseudonym, or an identity as kind:value")
+    time = serializers.DateTimeField(help_text="RFC 3339 with offset")
+    data = serializers.DictField(  # type: ignore[assignment]  # see above
+        help_text="the fields of this event type"
+    )
 
 
 class StoredEventSerializer(serializers.Serializer[Any]):
@@ -106,9 +131,41 @@ class FeedPageSerializer(serializers.Serializer[Any]):
     results = StoredEventSerializer(many=True)
 
 
+ENCODING = OpenApiParameter(
+    "Content-Encoding", str, OpenApiParameter.HEADER, enum=["gzip"], description="of the body"
+)
+REQUEST_BODIES = {
+    "application/json": PolymorphicProxySerializer(
+        component_name="OneEventOrMany",
+        serializers=[EventInputSerializer, EventInputSerializer(many=True)],
+        resource_type_field_name=None,
+        many=False,
+    ),
+    "application/x-ndjson": OpenApiTypes.STR,
+    "application/cloudevents+json": CloudEventSerializer,
+    "application/cloudevents-batch+json": CloudEventSerializer(many=True),
+}
 EXAMPLES = [
     OpenApiExample("One event", value=EXAMPLE_EVENT, request_only=True),
     OpenApiExample("Two events", value=[EXAMPLE_EVENT, EXAMPLE_EVENT], request_only=True),
+    OpenApiExample(
+        "One event a line",
+        value=f"{json.dumps(EXAMPLE_EVENT)}\n{json.dumps(EXAMPLE_EVENT)}\n",
+        media_type="application/x-ndjson",
+        request_only=True,
+    ),
+    OpenApiExample(
+        "A CloudEvent",
+        value=EXAMPLE_CLOUD_EVENT,
+        media_type="application/cloudevents+json",
+        request_only=True,
+    ),
+    OpenApiExample(
+        "CloudEvents",
+        value=EXAMPLE_CLOUD_EVENT,  # the framework makes it an array, as the serializer is many
+        media_type="application/cloudevents-batch+json",
+        request_only=True,
+    ),
     OpenApiExample(
         "Stored",
         value={

@@ -15,7 +15,7 @@ from common.api.serializers import ProblemSerializer
 from common.clock import now
 from customers.selectors import customer_by_pseudonym
 from events import selectors
-from events.api.parsers import RawJsonParser, items_of
+from events.api.parsers import PARSERS, sent_in
 from events.api.rendering import (
     event_body,
     json_response,
@@ -24,9 +24,10 @@ from events.api.rendering import (
     report_body,
 )
 from events.api.schemas import (
+    ENCODING,
     EXAMPLES,
+    REQUEST_BODIES,
     AppendedEventSerializer,
-    EventInputSerializer,
     FeedPageSerializer,
     IntakeReportSerializer,
 )
@@ -59,17 +60,13 @@ class EventsView(APIView):
     """POST and GET /api/v1/events/"""
 
     required_scopes = {"POST": ("events:write",), "GET": ("events:read",)}
-    parser_classes = [RawJsonParser]
+    parser_classes = PARSERS
 
     @extend_schema(
-        summary="Send one event or an array of up to 5,000",
+        summary="Send one event or up to 5,000",
         tags=["events"],
-        request=PolymorphicProxySerializer(
-            component_name="OneEventOrMany",
-            serializers=[EventInputSerializer, EventInputSerializer(many=True)],
-            resource_type_field_name=None,
-            many=False,
-        ),
+        parameters=[ENCODING],
+        request=REQUEST_BODIES,
         responses={
             200: PolymorphicProxySerializer(
                 component_name="EventsAnswer",
@@ -82,21 +79,21 @@ class EventsView(APIView):
             (403, "application/problem+json"): ProblemSerializer,
             (409, "application/problem+json"): ProblemSerializer,
             (413, "application/problem+json"): ProblemSerializer,
+            (415, "application/problem+json"): ProblemSerializer,
             (422, "application/problem+json"): ProblemSerializer,
         },
         examples=EXAMPLES,
     )
     def post(self, request: Request) -> HttpResponse:
-        body = request.data if isinstance(request.data, bytes) else b""
-        items, is_single = items_of(body)
+        sent = sent_in(request)
         policy = Policy(
             source=client_name(request)[:100],
             at=now(),
             may_register=may(request, "identities:write"),
-            needs_event_id=not is_single,
+            needs_event_id=not sent.is_single,
         )
-        report = ingest(items=items, policy=policy)
-        if is_single:
+        report = ingest(items=sent.items, policy=policy)
+        if sent.is_single:
             return _single(report.results[0])
         is_clean = report.total("quarantined") == report.total("refused") == 0
         return json_response(report_body(report), 200 if is_clean else 207)
