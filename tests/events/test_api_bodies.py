@@ -98,6 +98,15 @@ def test_ndjson_of_one_line_is_a_batch(client, customer):
     assert counts(post(client, encoded(sent(customer)), NDJSON)) == [1, 0, 0, 0]
 
 
+def test_a_line_without_an_id_and_a_natural_key_is_refused_as_in_an_array(client, customer):
+    event = {**sent(customer), "type": "item_viewed", "data": {"sku": "85123A"}}
+
+    answer = post(client, encoded(event), NDJSON)
+
+    assert counts(answer) == [0, 0, 0, 1]
+    assert problems(answer) == [(0, 422, "event-id-missing")]
+
+
 @pytest.mark.parametrize("body", [b"", b"\n\n \r\n"])
 def test_ndjson_without_a_line_is_an_empty_batch(client, body):
     answer = post(client, body, NDJSON)
