@@ -275,8 +275,11 @@ class TestProblems:
         path = write(tmp_path / "rows.csv.gz", many_lines(12_000))
         path.write_bytes(path.read_bytes()[:-2_000])
         problem = problem_of(path)
-        assert "cannot be read after" in problem
-        assert Event.objects.count() >= 10_000
+
+        # The reader looks ahead, so how many rows it hands out before the damage is not fixed.
+        read = re.search(r"cannot be read after (\d+) rows", problem)
+        assert read is not None, problem
+        assert Event.objects.filter(type="item_purchased").count() == int(read[1])
 
     def test_a_parquet_file_that_ends_early(self, tmp_path):
         path = tmp_path / "rows.parquet"
