@@ -99,6 +99,35 @@ class QuarantinedEvent(models.Model):
         return f"{self.reason} from {self.source}"
 
 
+class CustomType(models.Model):
+    """An event type that this installation added, one row for each schema version.
+
+    Rows are never changed, because stored events name them: a new schema is a new version.
+    """
+
+    class Origin(models.TextChoices):
+        REGISTERED = "registered", "registered by somebody"
+        OBSERVED = "observed", "seen in a collector's traffic"
+
+    name = models.CharField(max_length=60)
+    schema_version = models.SmallIntegerField(default=1)
+    json_schema = models.JSONField(help_text="what `data` has to be: JSON Schema 2020-12")
+    description = models.CharField(max_length=300, blank=True)
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.REGISTERED)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "schema_version"], name="events_custom_type_version"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.schema_version}"
+
+
 class Intake(models.Model):
     """How many events of a source ended how. Sixteen rows a counter, so that no writer queues."""
 

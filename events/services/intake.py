@@ -78,6 +78,7 @@ class Policy:
     may_register: bool = False  # customers who are not known yet
     needs_event_id: bool = True  # where there is no natural key; else a fresh one is made
     technical_skus: tuple[str, ...] = ()  # beside the configured ones
+    keeps_unknown_types: bool = False  # a type nobody registered becomes a custom one of that name
 
 
 @dataclass(slots=True)
