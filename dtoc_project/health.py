@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from common.clock import now
+from events.selectors import feed_is_current
 from twins.selectors import active_model_summary, oldest_lag_seconds
 
 LONGEST_LAG_SECONDS = 30.0
@@ -59,6 +60,12 @@ def _migrations() -> tuple[bool, str]:
     return True, "all applied"
 
 
+def _feed() -> tuple[bool, str]:
+    if feed_is_current():
+        return True, "the epoch belongs to this database"
+    return False, "the database was restored or moved: run `manage.py raise_feed_epoch`"
+
+
 def _model() -> tuple[bool, str]:
     active = active_model_summary()
     if active is None:
@@ -78,6 +85,7 @@ CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
     "database": _database,
     "redis": _redis,
     "migrations": _migrations,
+    "feed": _feed,
     "model": _model,
     "twins": _twins,
 }

@@ -2,12 +2,15 @@
 
 DtocError
   AppendOutOfOrder, ConcurrentAppend, ErasureNotOpen, EventIdConflict, StreamClosed
-  UnknownEventType, UnknownSchemaVersion, UpcasterMissing
+  InvalidCustomType, UnknownSchemaVersion, UpcasterMissing
   BatchTooLarge, BodyMalformed, BodyTooLarge, ContentEncodingUnknown, CursorInvalid
-  EventQuarantined, EventRefused
+  SegmentLimitExceeded
+  EventQuarantined, EventRefused, FeedRestored
   ColumnsMissing, FileDamaged, FileMissing, FileUnsupported, MappingInvalid, NoMappingFits,
   UnknownMapping
   ReportDoesNotAddUp
+  ImportEnded, ImportOvertaken, ImportRunning, UnknownImport, UploadTooLarge
+  ExportDamaged, ExportFolderInUse, ExportMissing
 """
 
 from common.errors import DtocError
@@ -43,10 +46,10 @@ class StreamClosed(DtocError):
     template = "this data subject was erased: nothing about them is stored, stop sending"
 
 
-class UnknownEventType(DtocError):
-    code = "unknown-type"
-    title = "There is no such event type"
-    template = "there is no event type {type!r}, expected one of: {known}"
+class InvalidCustomType(DtocError):
+    code = "invalid-custom-type"
+    title = "The event type cannot be registered"
+    template = "the event type {name!r} {problem}"
 
 
 class UnknownSchemaVersion(DtocError):
@@ -99,10 +102,55 @@ class ContentEncodingUnknown(DtocError):
     )
 
 
+class SegmentLimitExceeded(DtocError):
+    code = "segment-limit-exceeded"
+    title = "A limit of the collector is passed"
+    template = (
+        "a {what} has {actual} {unit}, at most {limit} are taken; nothing of the request was "
+        "stored: send less at once"
+    )
+
+
 class EventQuarantined(DtocError):
     code = "event-quarantined"
     title = "The event is kept in quarantine"
     template = "{reason}: {detail}. It was put into quarantine; mend it and send it again"
+
+
+class EventQuarantinedBefore(DtocError):
+    code = "quarantined-before"
+    title = "The event was in quarantine before"
+    template = (
+        "{detail}. Nothing new was stored; once the event is right, send it again under the same "
+        "event_id: it is stored then and leaves quarantine"
+    )
+
+
+class UnknownQuarantined(DtocError):
+    code = "unknown-quarantined"
+    title = "There is no such event in quarantine"
+    template = "there is no quarantined event {row_id}: take ids from GET /api/v1/quarantine/"
+
+
+class QuarantineResolved(DtocError):
+    code = "quarantine-resolved"
+    title = "The quarantined event is resolved"
+    template = (
+        "quarantined event {row_id} is {status} and its body is destroyed, expected one that waits"
+    )
+
+
+class StillQuarantined(DtocError):
+    code = "still-quarantined"
+    title = "The event cannot be stored as it is"
+    template = "{reason}: {detail}. Event {row_id} stays in quarantine: mend or discard it"
+
+
+class MendInvalid(DtocError):
+    code = "mend-invalid"
+    title = "The mended body is not an event yet"
+    template = "the mended body is not kept ({detail}): put right what errors points to"
+    members = ("errors",)
 
 
 class EventRefused(DtocError):
@@ -115,6 +163,17 @@ class CursorInvalid(DtocError):
     code = "cursor-invalid"
     title = "The cursor is not ours"
     template = "the cursor was changed or belongs to other filters: take it from a feed's answer"
+
+
+class FeedRestored(DtocError):
+    code = "feed-restored"
+    title = "The store was restored; what came before this cursor may be lost"
+    template = (
+        "the store was restored from a copy that may lack events which you have read: what you "
+        "read before the cursor in `resume_after` stands, of what you read after it only what "
+        "you meet again when you go on from there; an empty one means the feed's beginning"
+    )
+    members = ("resume_after",)
 
 
 class FileMissing(DtocError):
@@ -151,18 +210,69 @@ class NoMappingFits(DtocError):
     code = "no-mapping-fits"
     title = "No mapping reads this file"
     template = (
-        "{path} has the columns of none of the mappings {known}: describe it in a file of your own "
-        "in events/mappings/"
+        "{path} has the columns of none of the mappings {known}: describe it in a .toml file of "
+        "your own (docs/importing.md)"
     )
 
 
 class MappingInvalid(DtocError):
     code = "mapping-invalid"
     title = "The mapping file is wrong"
-    template = "mapping {name!r} cannot be used ({detail}): mend events/mappings/{name}.toml"
+    template = "mapping {name!r} cannot be used ({detail}): mend {file}"
 
 
 class ReportDoesNotAddUp(DtocError):
     code = "report-does-not-add-up"
     title = "The import lost count"
     template = "{read} rows were read but {counted} were counted: this is a fault, report it"
+
+
+class ImportRunning(DtocError):
+    code = "import-running"
+    title = "Another process is importing this file"
+    template = "{path} is being imported by another process: wait for it, or stop it and run again"
+
+
+class ImportOvertaken(DtocError):
+    code = "import-overtaken"
+    title = "Another worker goes on with this import"
+    template = (
+        "import {import_id} was taken over by another worker: nothing of this chunk was stored "
+        "here, leave it to the other"
+    )
+
+
+class ImportEnded(DtocError):
+    code = "import-ended"
+    title = "The import has ended"
+    template = "import {import_id} has ended ({status}): what was stored before stays"
+
+
+class UnknownImport(DtocError):
+    code = "unknown-import"
+    title = "There is no such import"
+    template = "there is no import {import_id}: take the id from the answer that began it"
+
+
+class UploadTooLarge(DtocError):
+    code = "upload-too-large"
+    title = "The file is too large"
+    template = "the file is larger than {limit} bytes: pack it (gzip, Parquet) or send it in parts"
+
+
+class ExportFolderInUse(DtocError):
+    code = "export-folder-in-use"
+    title = "The folder of the export is not empty"
+    template = "{path} is {state}: name an empty folder, or replace an earlier export (--replace)"
+
+
+class ExportMissing(DtocError):
+    code = "export-missing"
+    title = "There is no export in this folder"
+    template = "{path} holds no whole export ({detail}): export again"
+
+
+class ExportDamaged(DtocError):
+    code = "export-damaged"
+    title = "The export is not what its manifest says"
+    template = "{path} is not what its manifest says ({detail}): export again"

@@ -14,7 +14,18 @@ import pyarrow as pa
 from django.db import connection
 from pyarrow import csv
 
-from events.catalogue import EventData
+from events.catalogue import CustomEvent, EventData
+from events.feed import EVENT_COLUMNS, feed_event
+from events.feed import FeedEvent as FeedEvent
+from events.feed import FeedPage as FeedPage
+from events.feed import FeedPosition as FeedPosition
+from events.feed import current_epoch as current_epoch
+from events.feed import feed as feed
+from events.feed import feed_gap_age_seconds as feed_gap_age_seconds
+from events.feed import feed_is_current as feed_is_current
+from events.feed import feed_page as feed_page
+from events.feed import last_position as last_position
+from events.feed import standing_position as standing_position
 from events.models import Event, Intake, Stream
 from events.upcasters import decode
 
@@ -33,7 +44,7 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     type: str
     schema_version: int
     occurred_at_ms: int
-    data: EventData
+    data: EventData | CustomEvent
     technical: bool
     outlier: bool
 
@@ -45,29 +56,6 @@ class StreamHead:
     stream: UUID
     version: int
     advanced_version: int
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class FeedPosition:
-    """A place in the feed's order: the transaction, then the row within all transactions."""
-
-    txid: int
-    position: int
-
-
-class FeedEvent(msgspec.Struct, frozen=True):
-    """One event as the feed gives it out; ``data`` and ``metadata`` are JSON as stored."""
-
-    feed_position: FeedPosition
-    stream: UUID
-    version: int
-    event_id: UUID
-    type: str
-    schema_version: int
-    occurred_at: datetime
-    recorded_at: datetime
-    data: str
-    metadata: str
 
 
 AFTER = f"""
@@ -155,65 +143,6 @@ def lagging_total() -> int:
         return int(cursor.fetchone()[0])
 
 
-EVENT_COLUMNS = """txid::text::bigint, position, stream, version, event_id, type, schema_version,
-    occurred_at, recorded_at, data::text, metadata::text"""
-# An event of a transaction at or above the oldest one still running may yet be joined by others
-# that come before it in this order; below it nothing can appear any more.
-FEED = """
-SELECT {columns}
-FROM events_event
-WHERE txid < pg_snapshot_xmin(pg_current_snapshot())
-    AND (txid, position) > (%(txid)s::text::xid8, %(position)s)
-    AND (%(type)s::text IS NULL OR type = %(type)s)
-    {own}
-ORDER BY txid, position LIMIT %(limit)s
-"""
-
-
-def feed(
-    after: FeedPosition | None,
-    limit: int,
-    *,
-    type_name: str | None = None,
-    pseudonym: UUID | None = None,
-) -> list[FeedEvent]:
-    """The next events after a feed position; what commits later never comes before them."""
-    start = after or FeedPosition(0, 0)
-    facts: dict[str, Any] = {
-        "txid": str(start.txid),
-        "position": start.position,
-        "type": type_name,
-        "stream": pseudonym,
-        "limit": limit,
-    }
-    own = "AND stream = %(stream)s" if pseudonym else ""  # lets the planner skip 15 partitions
-    with connection.cursor() as cursor:
-        cursor.execute(FEED.format(columns=EVENT_COLUMNS, own=own), facts)
-        return [_feed_event(row) for row in cursor]
-
-
-def last_position() -> FeedPosition | None:
-    """The last place in the feed that can be read now; None where the feed is empty."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT txid::text::bigint, position FROM events_event"
-            " WHERE txid < pg_snapshot_xmin(pg_current_snapshot())"
-            " ORDER BY txid DESC, position DESC LIMIT 1"
-        )
-        row = cursor.fetchone()
-        return FeedPosition(*row) if row else None
-
-
-def feed_gap_age_seconds() -> float:
-    """For how long the oldest running transaction has been holding the feed; 0 where none does."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)"
-            " FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
-        )
-        return float(cursor.fetchone()[0])
-
-
 def stream_events(stream: UUID, *, after: int, limit: int) -> list[FeedEvent]:
     """At most ``limit`` events of one stream after a version, in the order of versions."""
     with connection.cursor() as cursor:
@@ -222,7 +151,7 @@ def stream_events(stream: UUID, *, after: int, limit: int) -> list[FeedEvent]:
             " WHERE stream = %s AND version > %s ORDER BY version LIMIT %s",
             [stream, after, limit],
         )
-        return [_feed_event(row) for row in cursor]
+        return [feed_event(row) for row in cursor]
 
 
 def event_by_id(stream: UUID, event_id: UUID) -> FeedEvent | None:
@@ -234,11 +163,7 @@ def event_by_id(stream: UUID, event_id: UUID) -> FeedEvent | None:
             [stream, event_id],
         )
         row = cursor.fetchone()
-        return _feed_event(row) if row else None
-
-
-def _feed_event(row: tuple[Any, ...]) -> FeedEvent:
-    return FeedEvent(FeedPosition(row[0], row[1]), *row[2:])
+        return feed_event(row) if row else None
 
 
 def intake_counts() -> dict[tuple[str, str, str], int]:

@@ -26,7 +26,7 @@ SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
-    "idle_in_transaction_session_timeout": "'10min'",  # a forgotten transaction holds the feed back
+    "idle_in_transaction_session_timeout": "'60s'",  # a forgotten transaction holds the feed back
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
 }

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.utils import ProgrammingError
 
 from customers.models import DataSubjectRequest
@@ -122,3 +122,11 @@ def test_flushing_the_test_database_leaves_the_event_table_out():
 
     assert "events_event" not in tables
     assert "events_stream" in tables
+
+
+def test_an_event_without_an_epoch_is_refused():
+    columns = "stream, version, event_id, type, schema_version, occurred_at, recorded_at"
+    values = "gen_random_uuid(), 1, gen_random_uuid(), 'item_viewed', 1, now(), now(), '{}', '{}'"
+
+    with pytest.raises(IntegrityError, match="epoch"), transaction.atomic():
+        rows(f"INSERT INTO events_event ({columns}, data, metadata) VALUES ({values})")
