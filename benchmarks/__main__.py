@@ -2,14 +2,21 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import advancing, importing, simulating
+from benchmarks import advancing, feeding, importing, ingesting, simulating
 from benchmarks.ground import ground
 from benchmarks.result import Result, write_json
 from dtoc_project.embedded import EmbeddedServerError
 
-BENCHMARKS = {"import": importing.run, "advance": advancing.run, "simulate": simulating.run}
+BENCHMARKS: dict[str, Callable[[Path, int], Result | list[Result]]] = {
+    "import": importing.run,
+    "ingest": ingesting.run,
+    "feed": feeding.run,
+    "advance": advancing.run,
+    "simulate": simulating.run,
+}
 
 
 def main() -> int:
@@ -18,8 +25,9 @@ def main() -> int:
     results = []
     try:
         for name in names:
-            results.append(_run(name, options.rounds))
-            print(results[-1], flush=True)
+            for result in _run(name, options.rounds):
+                results.append(result)
+                print(result, flush=True)
     except EmbeddedServerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -28,11 +36,12 @@ def main() -> int:
     return 0
 
 
-def _run(name: str, rounds: int) -> Result:
+def _run(name: str, rounds: int) -> list[Result]:
     """Each benchmark has servers of its own, so that none meets what another left."""
     with ground() as folder:
         try:
-            return BENCHMARKS[name](folder, rounds)
+            found = BENCHMARKS[name](folder, rounds)
+            return found if isinstance(found, list) else [found]
         finally:
             from django.db import connections
 

@@ -3,34 +3,23 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from benchmarks.bare import Row, insert, make_table, stored_rows
 from benchmarks.ground import shop_file
 from benchmarks.result import Result, compare
 
 CUSTOMERS = 400
 BATCH = 1_000
-COLUMNS = (
-    "stream, version, event_id, type, schema_version, occurred_at, recorded_at, "
-    "data::text, metadata::text"
-)
 
 
 def run(folder: Path, rounds: int) -> Result:
     """Rows per second through cleaning, identities and the store, and of bare INSERTs."""
-    from django.db import connection
-
     file = shop_file(folder, CUSTOMERS)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TABLE bare (LIKE events_event INCLUDING DEFAULTS INCLUDING INDEXES "
-            "INCLUDING IDENTITY)"
-        )
     sources = iter(f"bench-{number}" for number in range(rounds + 1))
     _imported(file, next(sources))  # registers the customers, warms up
-    rows = _stored("bench-0")
+    rows = stored_rows("bench-0")
     return compare(
         name="import",
         unit="rows/s",
@@ -52,29 +41,12 @@ def _imported(file: Path, source: str) -> float:
     return report.total("accepted") / (time.perf_counter() - begun)
 
 
-def _stored(source: str) -> Sequence[tuple[Any, ...]]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {COLUMNS} FROM events_event WHERE metadata->>'source' = %s",  # noqa: S608
-            [source],
-        )
-        return list(cursor.fetchall())
-
-
-def _inserted(rows: Sequence[tuple[Any, ...]]) -> float:
+def _inserted(rows: Sequence[Row]) -> float:
     from django.db import connection, transaction
-    from psycopg2.extras import execute_values
 
-    statement = (
-        "INSERT INTO bare (stream, version, event_id, type, schema_version, occurred_at, "
-        "recorded_at, data, metadata) VALUES %s"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE bare")
+    make_table()
     begun = time.perf_counter()
     for start in range(0, len(rows), BATCH):
         with transaction.atomic(), connection.cursor() as cursor:
-            execute_values(cursor.cursor, statement, rows[start : start + BATCH], page_size=BATCH)
+            insert(cursor.cursor, rows[start : start + BATCH])
     return len(rows) / (time.perf_counter() - begun)

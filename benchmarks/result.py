@@ -2,8 +2,8 @@
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -24,6 +24,7 @@ class Result:
     limit_is: str
     p50_ms: float | None = None
     p99_ms: float | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)  # other limits, the same unit
 
     def __str__(self) -> str:
         text = (
@@ -31,9 +32,20 @@ class Result:
             f"limit {self.limit:>12,.0f} ({self.limit_is})  ratio {self.ratio:.2f}  "
             f"median of {self.rounds} rounds"
         )
+        for what, speed in self.beside.items():
+            text += f"  beside {what} {speed:,.0f} (ratio {self.figure / speed:.2f})"
         if self.p50_ms is not None and self.p99_ms is not None:
             text += f"  p50 {self.p50_ms:.1f} ms  p99 {self.p99_ms:.1f} ms"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round measured: the path, the limit, and other limits by name; units a second."""
+
+    figure: float
+    limit: float
+    beside: Mapping[str, float] = field(default_factory=dict)
 
 
 def compare(
@@ -47,18 +59,36 @@ def compare(
     latencies_ms: Sequence[float] | None = None,
 ) -> Result:
     """Measure ``path`` and ``limit`` (each returns units per second) in turn, round by round."""
-    pairs = [(path(), limit()) for _ in range(rounds)]
+    found = [Round(path(), limit()) for _ in range(rounds)]
+    return from_rounds(
+        name=name, unit=unit, limit_is=limit_is, rounds=found, latencies_ms=latencies_ms
+    )
+
+
+def from_rounds(
+    *,
+    name: str,
+    unit: str,
+    limit_is: str,
+    rounds: Sequence[Round],
+    latencies_ms: Sequence[float] | None = None,
+) -> Result:
+    """The medians of what was measured."""
     cuts = statistics.quantiles(latencies_ms, n=100) if latencies_ms else None
     return Result(
         name=name,
-        rounds=rounds,
+        rounds=len(rounds),
         unit=unit,
         limit_is=limit_is,
-        figure=statistics.median(p for p, _ in pairs),
-        limit=statistics.median(q for _, q in pairs),
-        ratio=statistics.median(p / q for p, q in pairs),
+        figure=statistics.median(one.figure for one in rounds),
+        limit=statistics.median(one.limit for one in rounds),
+        ratio=statistics.median(one.figure / one.limit for one in rounds),
         p50_ms=cuts[49] if cuts else None,
         p99_ms=cuts[98] if cuts else None,
+        beside={
+            what: statistics.median(one.beside[what] for one in rounds)
+            for what in (rounds[0].beside if rounds else ())
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """Errors of customers.
 
 DtocError
-  UnknownCustomer, UnknownIdentity, InvalidIdentity, IdentitySuppressed
+  UnknownCustomer, UnknownIdentity, InvalidIdentity, IdentitySuppressed, IdentityOfAnother
   RequestAlreadyOpen, UnknownRequest, NotOfThisRequest
   VaultError
     KeyFileExposed, KeyFileDamaged, KeyFileMissing, WrongKey, SealBroken
@@ -45,6 +45,15 @@ class IdentitySuppressed(DtocError):
     template = (
         "the person with this {kind} was erased on request and must not be stored again: remove "
         "the person from the data that you send"
+    )
+
+
+class IdentityOfAnother(DtocError):
+    code = "identity-of-another"
+    title = "Somebody else has this identity"
+    template = (
+        "the {kind} belongs to another customer: two customers are not merged by linking, check "
+        "which of them is meant"
     )
 
 

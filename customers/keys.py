@@ -61,8 +61,9 @@ class FileKeyProvider:
         self._kek_file = kek_file
         self._lookup_file = lookup_file
         self._may_create = may_create
+        self._derived: dict[str, bytes] = {}
 
-    @property
+    @cached_property
     def kek_id(self) -> str:
         return hmac.new(self._kek, b"dtoc kek id", hashlib.sha256).hexdigest()[:16]
 
@@ -79,8 +80,11 @@ class FileKeyProvider:
             raise SealBroken(what="key") from None
 
     def derived_key(self, purpose: str) -> bytes:
-        info = b"dtoc:" + purpose.encode()
-        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._kek)
+        if purpose not in self._derived:
+            info = b"dtoc:" + purpose.encode()
+            kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info)
+            self._derived[purpose] = kdf.derive(self._kek)
+        return self._derived[purpose]
 
     def lookup_key(self) -> bytes:
         return self._lookup

@@ -8,7 +8,7 @@ from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django_celery_results.models import TaskResult
 
-from common.models import IdempotencyRecord
+from common.models import IdempotencyRecord, OutboxMessage
 from customers.erasure import Finding, Needles, Store
 from customers.models import DataSubjectRequest
 from customers.scan.redis import count_in_redis, erase_from_redis
@@ -60,6 +60,7 @@ def _scan_redis(needles: Needles) -> list[Finding]:
 
 
 ANSWERS = table_store("common.answers", IdempotencyRecord, ("body", "headers"))
+OUTBOX = table_store("common.outbox", OutboxMessage, ("body",))
 TASK_RESULTS = table_store(
     "celery.results", TaskResult, ("task_args", "task_kwargs", "result", "traceback", "meta")
 )
@@ -68,4 +69,4 @@ REQUESTS = Store(
     "customers.requests", lambda p: _other_requests(p).count(), _forget_requests, _scan_requests
 )
 REDIS = Store("redis", count_in_redis, lambda p, request_id: erase_from_redis(p), _scan_redis)
-STORES = (ANSWERS, TASK_RESULTS, ADMIN_LOG, REQUESTS, REDIS)
+STORES = (ANSWERS, OUTBOX, TASK_RESULTS, ADMIN_LOG, REQUESTS, REDIS)

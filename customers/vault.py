@@ -71,6 +71,18 @@ def wrapped_key(pseudonym: UUID, key: bytes) -> SubjectKey:
     return SubjectKey(customer_id=pseudonym, wrapped=wrapped, kek_id=provider.kek_id)
 
 
+def unwrapped_key(subject_key: SubjectKey, pseudonym: UUID) -> bytes:
+    """The plain key of the customer ``pseudonym``.
+
+    Raises:
+        WrongKey: the key-encryption key at hand is another one.
+        SealBroken: the wrapped key was changed, or belongs to another customer.
+    """
+    return key_provider().unwrap(
+        bytes(subject_key.wrapped), kek_id=subject_key.kek_id, context=pseudonym.bytes
+    )
+
+
 def seal_identity(key: bytes, pseudonym: UUID, kind: str, value: str) -> SealedIdentity:
     """The normalised value, encrypted for this customer and kind."""
     nonce = secrets.token_bytes(NONCE_BYTES)
@@ -86,9 +98,7 @@ def open_identity(identity: Identity, subject_key: SubjectKey) -> str:
         SealBroken: key or ciphertext were changed, or belong to another customer or kind.
     """
     pseudonym = identity.customer_id
-    key = key_provider().unwrap(
-        bytes(subject_key.wrapped), kek_id=subject_key.kek_id, context=pseudonym.bytes
-    )
+    key = unwrapped_key(subject_key, pseudonym)
     bound = _bound_to(pseudonym, identity.kind)
     try:
         plain = AESGCM(key).decrypt(bytes(identity.nonce), bytes(identity.ciphertext), bound)

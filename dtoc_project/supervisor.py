@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PROCESSES_OF = {"ingest": 1, "twins": 1, "simulations": os.cpu_count() or 1, "training": 1}
 
 
-def commands(*, port: int, flower_port: int, web_processes: int = 2) -> dict[str, str]:
+# Clients that keep their connections open are spread over the processes by chance, so that with
+# as many processes as cores two of them often share one, and a core is idle.
+WEB_PROCESSES = 2 * (os.cpu_count() or 1)
+
+
+def commands(*, port: int, flower_port: int, web_processes: int = WEB_PROCESSES) -> dict[str, str]:
     """What to run, by name: web, one worker per queue, beat and Flower."""
     python = sys.executable
     celery = f"{python} -m celery -A dtoc_project.celery:app"
@@ -22,8 +27,8 @@ def commands(*, port: int, flower_port: int, web_processes: int = 2) -> dict[str
         for queue, processes in PROCESSES_OF.items()
     }
     web = (
-        f"{python} -m gunicorn dtoc_project.wsgi --bind 127.0.0.1:{port} "
-        f"--workers {web_processes} --threads 4 --graceful-timeout 10"
+        f"{python} -m gunicorn dtoc_project.wsgi --config python:dtoc_project.gunicorn "
+        f"--bind 127.0.0.1:{port} --workers {web_processes}"
     )
     flower = f"{celery} flower --address=127.0.0.1 --port={flower_port} --logging=warning"
     return {"web": web, **workers, "beat": f"{celery} beat --loglevel WARNING", "flower": flower}

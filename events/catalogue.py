@@ -5,12 +5,11 @@ Ids, amounts and codes only. The patterns keep out what would be free text or an
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
-
-from events.errors import UnknownEventType
 
 LARGEST_AMOUNT = Decimal(1_000_000_000)
 
@@ -164,12 +163,105 @@ class OfferExpired(EventData, frozen=True, kw_only=True):
     campaign_id: Code | None = None
 
 
+class Message(EventData, frozen=True, kw_only=True):
+    """Something that was sent to the customer; its text is never stored."""
+
+    message_id: Code
+    channel: Code  # email, sms, push, ...
+    campaign_id: Code | None = None
+
+
+class MessageSent(Message, frozen=True, kw_only=True):
+    """A message went out to the customer."""
+
+    type: ClassVar[str] = "message_sent"
+
+
+class MessageOpened(Message, frozen=True, kw_only=True):
+    """The customer opened a message."""
+
+    type: ClassVar[str] = "message_opened"
+
+
+class MessageClicked(Message, frozen=True, kw_only=True):
+    """The customer followed a link of a message; the address may hold anything, so no address."""
+
+    type: ClassVar[str] = "message_clicked"
+
+    link_id: Code | None = None
+
+
+class Unsubscribed(EventData, frozen=True, kw_only=True):
+    """The customer wants no more messages over a channel."""
+
+    type: ClassVar[str] = "unsubscribed"
+
+    channel: Code
+    message_id: Code | None = None
+
+
+class SupportContacted(EventData, frozen=True, kw_only=True):
+    """The customer asked for help; what was said is classified elsewhere and never stored."""
+
+    type: ClassVar[str] = "support_contacted"
+
+    channel: Code
+    topic: Code
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    sentiment: Annotated[float, Meta(ge=-1, le=1)] | None = None  # -1 upset, 1 delighted
+
+
+class ProfileChanged(EventData, frozen=True, kw_only=True):
+    """What we know of the customer changed; only what a model may read is repeated here."""
+
+    type: ClassVar[str] = "profile_changed"
+
+    country: Country | None = None
+    changed: Annotated[list[Code], Meta(max_length=50)] = []  # names of fields, never their values
+
+
+class Consent(EventData, frozen=True, kw_only=True):
+    """A decision of the customer about one purpose, and where it was made."""
+
+    purpose: Literal["profiling", "marketing", "training"]
+    origin: Code | None = None  # form, call centre, import, ...
+    wording: Code | None = None  # which version of the text was agreed to
+
+
+class ConsentGranted(Consent, frozen=True, kw_only=True):
+    """The customer allowed a purpose."""
+
+    type: ClassVar[str] = "consent_granted"
+
+
+class ConsentWithdrawn(Consent, frozen=True, kw_only=True):
+    """The customer no longer allows a purpose."""
+
+    type: ClassVar[str] = "consent_withdrawn"
+
+
+class IdentitiesMerged(EventData, frozen=True, kw_only=True):
+    """Two streams turned out to be one person's; this one goes on, the other ends."""
+
+    type: ClassVar[str] = "identities_merged"
+
+    merged: UUID  # the pseudonym that was given up
+
+
 class CustomerRegistered(EventData, frozen=True, kw_only=True):
     """The customer became known to us; always version 1 of the stream."""
 
     type: ClassVar[str] = "customer_registered"
 
     country: Country
+
+
+class CustomEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a type that this installation added; ``data`` fits the type's JSON Schema."""
+
+    type: str
+    schema_version: int
+    data: dict[str, Any]
 
 
 CATALOGUE: dict[str, type[EventData]] = {
@@ -186,20 +278,17 @@ CATALOGUE: dict[str, type[EventData]] = {
         OfferViewed,
         OfferRedeemed,
         OfferExpired,
+        MessageSent,
+        MessageOpened,
+        MessageClicked,
+        Unsubscribed,
+        SupportContacted,
         CustomerRegistered,
+        ProfileChanged,
+        ConsentGranted,
+        ConsentWithdrawn,
+        IdentitiesMerged,
     )
 }
 # Amounts become strings, so that no digit is lost.
 ENCODER = msgspec.json.Encoder(decimal_format="string")
-
-
-def event_class(name: str) -> type[EventData]:
-    """The class of an event type.
-
-    Raises:
-        UnknownEventType: the catalogue has no such type.
-    """
-    try:
-        return CATALOGUE[name]
-    except KeyError:
-        raise UnknownEventType(type=name, known=", ".join(sorted(CATALOGUE))) from None

@@ -6,7 +6,7 @@ documentation of events; the way a doubtful event goes from here is decided by t
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -19,34 +19,35 @@ from msgspec import Meta
 
 from common.clock import truncated
 from common.ids import derived_id
-from customers.vault import identity_digest
 from events.catalogue import (
     CATALOGUE,
     LARGEST_AMOUNT,
     Code,
     Country,
     Currency,
+    CustomEvent,
     EventData,
     ItemPurchased,
     ItemReturned,
     LineNumber,
     Moment,
+    OrderLine,
     Sku,
 )
+from events.custom_types import CustomSchema
 from events.errors import UnknownSchemaVersion, UpcasterMissing
+from events.identifiers import without_identifiers, without_identifiers_anywhere
 from events.upcasters import decoder, upcast
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 TECHNICAL_SKUS = ("POST", "DOT", "M", "BANK CHARGES", "ADJUST*", "TEST*")
 CANCELLED = re.compile(r"C\d+")  # a whole invoice number: "C-17" and "C17-2" are ordinary orders
 LINE_TYPES = frozenset({ItemPurchased.type, ItemReturned.type})
-DIRECT_IDENTIFIER = re.compile(
-    r"[^@\s]@[^@\s]"  # an e-mail address
-    r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"  # IPv4
-    r"|(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4}"  # IPv6
-    r"|(?<!\w)\+?\d(?:[ ()./-]*\d){7,14}(?!\w)"  # a phone number
-)
 UNTOLD = re.compile(r"(unknown field|enum value) .*?(?= - at|$)", re.DOTALL)
+
+LARGEST_CUSTOM_BYTES = 32 * 1024
+KNOWN_TYPES = f"one of: {', '.join(CATALOGUE)}"
+NO_CUSTOM_TYPES: Mapping[str, CustomSchema] = {}
 
 ContextText = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*\Z")]
 
@@ -140,17 +141,21 @@ def readable_in(raw: bytes) -> Readable:
         return Readable()
 
 
-def typed(envelope: Envelope, at: datetime) -> EventData:
-    """The envelope's data as a cleaned event of the catalogue.
+def typed(
+    envelope: Envelope, at: datetime, custom: Mapping[str, CustomSchema] = NO_CUSTOM_TYPES
+) -> EventData | CustomEvent:
+    """The envelope's data as a cleaned event of the catalogue, or of one of the ``custom`` types.
 
     Raises:
         Doubtful: unknown type, schema error, price not above zero, or later than ``at``.
     """
     cls = CATALOGUE.get(envelope.type)
-    if cls is None:
-        raise Doubtful("unknown_type", f"expected one of: {', '.join(CATALOGUE)}")
+    if cls is None and envelope.type not in custom:
+        raise Doubtful("unknown_type", f"expected {KNOWN_TYPES}, or a type registered before")
     if envelope.occurred_at > at + CLOCK_TOLERANCE:
         raise Doubtful("time_in_future", "occurred_at is more than 5 minutes ahead of our clock")
+    if cls is None:
+        return custom_event(envelope, custom[envelope.type])
     try:
         if envelope.type in LINE_TYPES and envelope.schema_version == cls.schema_version:
             return cleaned_line(envelope.type, _line(envelope.data))
@@ -159,6 +164,37 @@ def typed(envelope: Envelope, at: datetime) -> EventData:
         raise Doubtful("schema_error", without_values(error)) from None
     except (UnknownSchemaVersion, UpcasterMissing) as error:
         raise Doubtful("schema_error", str(error)) from None
+
+
+def custom_event(envelope: Envelope, schema: CustomSchema) -> CustomEvent:
+    """The envelope's data as a custom event, direct identifiers in it replaced by their digest.
+
+    Raises:
+        Doubtful: it does not fit the type's JSON Schema, or is too large to be a fact.
+    """
+    if envelope.schema_version != schema.version:
+        problem = f"{envelope.type} has schema version {schema.version}, and only that is taken"
+        raise Doubtful("schema_error", problem)
+    data: Any = envelope.data
+    raw = bytes(data) if isinstance(data, msgspec.Raw) else msgspec.json.encode(data)
+    if len(raw) > LARGEST_CUSTOM_BYTES:
+        raise Doubtful("schema_error", f"data is larger than {LARGEST_CUSTOM_BYTES} bytes")
+    data = _decoded(raw)
+    if problem := schema.problem_of(data):
+        raise Doubtful("schema_error", problem)
+    clean = without_identifiers_anywhere("data", data)
+    return CustomEvent(type=envelope.type, schema_version=schema.version, data=clean)
+
+
+def _decoded(raw: bytes) -> dict[str, Any]:
+    if rb"\u0000" in raw:
+        raise Doubtful("schema_error", "data holds a NUL character, which no text may")
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.ValidationError:
+        raise Doubtful("schema_error", "data must be an object") from None
+    except (msgspec.MsgspecError, RecursionError):
+        raise Doubtful("schema_error", "data hold a text or a number that JSON cannot") from None
 
 
 def cleaned_line(sent_type: str, line: LineAsSent) -> EventData:
@@ -198,15 +234,18 @@ def plain_amount(amount: Decimal) -> Decimal:
     return short.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
 
 
-def event_id_of(envelope: Envelope, source: str) -> UUID | None:
+def event_id_of(
+    envelope: Envelope, source: str, cleaned: EventData | CustomEvent | None = None
+) -> UUID | None:
     """The sender's id, or one derived from the natural key of an order line; None without either.
 
-    A return may name the order line that it takes back, so its key is marked.
+    A return may name the order line that it takes back, so its key is marked. ``cleaned`` saves
+    reading the line again.
     """
     if envelope.event_id is not None or envelope.type not in LINE_TYPES:
         return envelope.event_id
     try:
-        line = _line(envelope.data)
+        line = cleaned if isinstance(cleaned, OrderLine) else _line(envelope.data)
     except msgspec.ValidationError:
         return None
     mark = "returned:" if envelope.type == ItemReturned.type else ""
@@ -258,14 +297,9 @@ def metadata_of(context: Context, source: str, *, technical: bool) -> dict[str, 
     metadata: dict[str, Any] = {"source": source}
     if context is not NO_CONTEXT:
         told = msgspec.to_builtins(context)
-        metadata |= {name: without_identifiers(name, value) for name, value in told.items()}
+        metadata |= {
+            name: without_identifiers(f"context_{name}", value) for name, value in told.items()
+        }
     if technical:
         metadata["technical"] = True
     return metadata
-
-
-def without_identifiers(name: str, value: str) -> str:
-    """``value``, or its keyed digest where it holds an e-mail, phone number or IP address."""
-    if not DIRECT_IDENTIFIER.search(value):
-        return value
-    return f"hmac:{identity_digest(f'context_{name}', value).hex()}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from events.catalogue import CATALOGUE, EventData, event_class
+from events.catalogue import CATALOGUE, CustomEvent, EventData
 from events.errors import UnknownSchemaVersion, UpcasterMissing
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -28,14 +28,18 @@ def upcasts(type_name: str, version: int) -> Callable[[Upcaster], Upcaster]:
     return register
 
 
-def decode(type_name: str, version: int, data: bytes | str) -> EventData:
-    """The stored ``data`` as the newest class of its type.
+def decode(type_name: str, version: int, data: bytes | str) -> EventData | CustomEvent:
+    """The stored ``data`` as the newest class of its type; custom types come as they were stored.
 
     Raises:
-        UnknownEventType, UnknownSchemaVersion: the catalogue does not know it.
+        UnknownSchemaVersion: the catalogue does not know it.
         UpcasterMissing: an older version has no way up.
     """
-    cls = event_class(type_name)
+    cls = CATALOGUE.get(type_name)
+    if cls is None:
+        return CustomEvent(
+            type=type_name, schema_version=version, data=msgspec.json.decode(data, type=dict)
+        )
     if version == cls.schema_version:
         return decoder(type_name).decode(data)
     return upcast(cls, version, msgspec.json.decode(data))

@@ -1,4 +1,4 @@
-"""Everything that writes customers: registration and erasure."""
+"""Everything that writes customers: registration, linking and erasure."""
 
 from customers.services.erase import (
     begin_erasure,
@@ -7,12 +7,17 @@ from customers.services.erase import (
     resume_erasures,
     run_erasure,
 )
+from customers.services.link import Link, Linked, link_identities, link_identity
 from customers.services.register import register_customer, register_customers
 from customers.services.verify import repeat_scan, verify_erasure
 
 __all__ = [
+    "Link",
+    "Linked",
     "begin_erasure",
     "erase_now",
+    "link_identities",
+    "link_identity",
     "register_customer",
     "register_customers",
     "repeat_scan",

@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 
 from common.canonical_json import iso
 from common.clock import running_from
 from common.ids import code_version
 from common.later import ask_later
 from common.locks import lock_streams
+from common.outbox import announce
 from customers import receipts
 from customers.errors import RequestAlreadyOpen, UnknownCustomer
 from customers.models import Customer, DataSubjectRequest
@@ -55,7 +57,7 @@ def begin_erasure(*, pseudonym: UUID, requested_by: str, at: datetime) -> DataSu
         raise RequestAlreadyOpen(request_id=known.id)
     if customer is None:
         raise UnknownCustomer(pseudonym=pseudonym)
-    return DataSubjectRequest.objects.create(
+    request = DataSubjectRequest.objects.create(
         pseudonym=pseudonym,
         pseudonym_sha256=sha256_of(pseudonym),
         right=DataSubjectRequest.Right.ERASURE,
@@ -63,6 +65,8 @@ def begin_erasure(*, pseudonym: UUID, requested_by: str, at: datetime) -> DataSu
         requested_at=at,
         due_at=a_month_after(at),
     )
+    _announce_status(request, at)
+    return request
 
 
 def erase_now(*, pseudonym: UUID, requested_by: str, at: datetime) -> DataSubjectRequest:
@@ -92,9 +96,7 @@ def run_erasure(*, request_id: UUID, at: datetime) -> DataSubjectRequest:
     pseudonym = request.pseudonym
     if not request.is_open or pseudonym is None:
         return request
-    DataSubjectRequest.objects.filter(
-        id=request_id, status=DataSubjectRequest.Status.PENDING
-    ).update(status=DataSubjectRequest.Status.IN_PROGRESS)
+    _begin(request, at)
     clock = running_from(at)
     try:
         for step in all_steps():
@@ -112,6 +114,16 @@ def resume_erasures(*, at: datetime) -> int:
     for request_id in due:
         ask_later(TASK, request_id=str(request_id))
     return len(due)
+
+
+@transaction.atomic
+def _begin(request: DataSubjectRequest, at: datetime) -> None:
+    pending = DataSubjectRequest.objects.filter(
+        id=request.id, status=DataSubjectRequest.Status.PENDING
+    )
+    if pending.update(status=DataSubjectRequest.Status.IN_PROGRESS):
+        request.status = DataSubjectRequest.Status.IN_PROGRESS
+        _announce_status(request, at)
 
 
 @transaction.atomic
@@ -156,6 +168,20 @@ def _complete(request_id: UUID, at: datetime) -> None:
     request.pseudonym = None
     request.sealed_identities = None
     request.save()
+    _announce_status(request, at)
+    # By its hash: a message that named the pseudonym would keep what was just erased. Whoever
+    # holds a copy of the twin hashes the pseudonyms that they know.
+    erased = {"request_id": str(request.id), "pseudonym_sha256": request.pseudonym_sha256}
+    announce(type="twin.erased", body=erased | _links(request), at=at)
+
+
+def _announce_status(request: DataSubjectRequest, at: datetime) -> None:
+    facts = {"request_id": str(request.id), "right": request.right, "status": request.status}
+    announce(type="request.status_changed", body=facts | _links(request), at=at)
+
+
+def _links(request: DataSubjectRequest) -> dict[str, Any]:
+    return {"links": {"request": reverse("erasure", args=[request.id])}}
 
 
 def _locked(request_id: UUID) -> DataSubjectRequest:

@@ -1,18 +1,19 @@
 """Appending: the only way into the event table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from common.clock import truncated
-from common.locks import lock_streams, slot_of
+from common.locks import LOCK_CLASS, lock_streams, slot_of
 from events import subscribers
-from events.catalogue import ENCODER, EventData
+from events.catalogue import ENCODER, EventData, OrderLine
 from events.errors import AppendOutOfOrder, ConcurrentAppend, EventIdConflict, StreamClosed
 
 SHARDS = 16
@@ -34,13 +35,17 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How one event ended: its version, or 0 where the stream is closed by an erasure."""
+    """How one event ended: its version, or 0 where the stream is closed by an erasure.
+
+    ``recorded_at`` is that of an accepted event.
+    """
 
     status: Status
     version: int
+    recorded_at: datetime | None = field(default=None, compare=False)
 
 
-class _Row(msgspec.Struct):
+class _Row(msgspec.Struct, omit_defaults=True):
     """One event as ``APPEND`` reads it; short names, because each is repeated in every row."""
 
     n: int
@@ -52,80 +57,48 @@ class _Row(msgspec.Struct):
     d: Any
     m: Mapping[str, Any]
     h: int
+    i: str | None = None  # of an order line: the item, the logarithms of quantity and value
+    q: float = 0.0
+    w: float = 0.0
 
 
-# One statement for one event or for ten thousand. It runs after the locks are held, so its snapshot
-# shows whatever an earlier holder committed. json_to_recordset is estimated at 100 rows, which
-# keeps the planner on index lookups however large the tables are; no two of the parts are joined
-# with each other, because the same estimate would make that a nested loop over the whole batch.
-APPEND = """
-WITH sent AS MATERIALIZED (
-    SELECT *, first_value(n) OVER once = n AS leads,
-        (t, v, o, d) = (first_value(t) OVER once, first_value(v) OVER once,
-                        first_value(o) OVER once, first_value(d) OVER once) AS repeats
-    FROM json_to_recordset(%(rows)s::json)
-        AS r(n int, s uuid, e uuid, t text, v smallint, o timestamptz, d jsonb, m jsonb, h smallint)
-    WINDOW once AS (PARTITION BY s, e ORDER BY n)
-), met AS MATERIALIZED (
-    SELECT sent.*, old.version AS stored, gone.events IS NOT NULL AS closed,
-        (old.type, old.schema_version, old.occurred_at, old.data) = (t, v, o, d) AS same,
-        coalesce(head.version, 0) AS base,
-        coalesce(head.last_txid > pg_current_xact_id()::text::bigint, false) AS overtaken,
-        leads AND old.version IS NULL AND gone.events IS NULL AS fresh
-    FROM sent
-    LEFT JOIN LATERAL (
-        SELECT * FROM events_event AS x WHERE x.stream = s AND x.event_id = e OFFSET 0
-    ) AS old ON true
-    LEFT JOIN events_stream AS head ON head.stream = s
-    LEFT JOIN events_closedstream AS gone ON gone.stream_sha256 = sha256(uuid_send(s))
-), numbered AS MATERIALIZED (
-    SELECT *, CASE WHEN fresh THEN
-        base + count(*) FILTER (WHERE fresh) OVER (PARTITION BY s ORDER BY n)
-    END AS version
-    FROM met
-), moved AS (
-    INSERT INTO events_stream (stream, version, advanced_version, shard, last_txid)
-    SELECT s, max(version), 0, min(h), pg_current_xact_id()::text::bigint
-    FROM numbered WHERE fresh GROUP BY s ORDER BY s
-    ON CONFLICT (stream) DO UPDATE
-        SET version = EXCLUDED.version, last_txid = EXCLUDED.last_txid
-), stored AS (
-    INSERT INTO events_event
-        (stream, version, event_id, type, schema_version, occurred_at, recorded_at, data, metadata)
-    SELECT s, version, e, t, v, o,
-        -- An import registers customers as of their first event; recorded is never that early.
-        greatest(%(at)s, date_trunc('milliseconds', statement_timestamp())), d, coalesce(m, '{}')
-    FROM numbered WHERE fresh ORDER BY n
-)
-SELECT closed, overtaken, leads, repeats, stored, same, max(version) OVER (PARTITION BY s, e)
-FROM numbered ORDER BY n
-"""
+# Takes the locks, then numbers and stores; it is made by the migration `append_function`.
+APPEND = "SELECT * FROM events_append(%s::json, %s, %s, %s::int[], %s)"
+OVERTAKEN = "DT001"  # the state with which it ends where a younger transaction was here before
 
 
-def append_batch(*, events: Sequence[NewEvent], at: datetime) -> list[Appended]:
+def append_batch(
+    *,
+    events: Sequence[NewEvent],
+    at: datetime,
+    also_lock: Iterable[UUID] = (),
+    counted_for: str | None = None,
+) -> list[Appended]:
     """Store each event once, in the given order, and answer for each in that order.
 
     Versions are gap-free. Sent again with the same content an event is a duplicate, with other
     content a conflict; both answer the version of the first. A stream that was erased is closed.
-    Takes the locks of all streams first; a caller that writes before must have taken them itself.
+    Takes the locks of all streams first, those of ``also_lock`` with them; a caller that writes
+    before must have taken them itself. The intake counters of the source ``counted_for`` move with
+    it. One statement: outside a transaction it is one of its own.
 
     Raises:
         AppendOutOfOrder: the caller wrote before it locked, and lost a race.
     """
+    slots = {stream: slot_of(stream) for stream in also_lock}
     if not events:
+        if slots:
+            lock_streams(slots)
         return []
-    with transaction.atomic():
-        streams = {event.stream for event in events}
-        lock_streams(streams)
-        shards = {stream: slot_of(stream) % SHARDS for stream in streams}
-        results = _execute(events, shards, at)
-        touched = {
-            shards[event.stream]
-            for event, result in zip(events, results, strict=True)
-            if result.status == "accepted"
-        }
-        if touched:
-            transaction.on_commit(lambda: subscribers.appended(touched))
+    slots |= {event.stream: slot_of(event.stream) for event in events}
+    results = _execute(events, slots, at, counted_for)
+    touched = {
+        slots[event.stream] % SHARDS
+        for event, result in zip(events, results, strict=True)
+        if result.status == "accepted"
+    }
+    if touched:
+        transaction.on_commit(lambda: subscribers.appended(touched))
     return results
 
 
@@ -168,49 +141,53 @@ def append(
 
 
 def _execute(
-    events: Sequence[NewEvent], shards: Mapping[UUID, int], at: datetime
+    events: Sequence[NewEvent],
+    slots: Mapping[UUID, int],
+    at: datetime,
+    counted_for: str | None,
 ) -> list[Appended]:
-    rows = [
-        _Row(
-            n=number,
-            s=event.stream,
-            e=event.event_id,
-            t=event.type,
-            v=event.schema_version,
-            o=truncated(event.occurred_at),
-            d=msgspec.Raw(event.data) if isinstance(event.data, bytes) else event.data,
-            m=event.metadata,
-            h=shards[event.stream],
-        )
-        for number, event in enumerate(events)
-    ]
+    rows = [_row(number, event, slots) for number, event in enumerate(events)]
+    sent = ENCODER.encode(rows).decode()
+    locks = sorted(set(slots.values()))  # ascending: two batches never wait in a circle
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, {"rows": ENCODER.encode(rows).decode(), "at": truncated(at)})
-        answers = cursor.fetchall()
-    return [_appended(event, *answer) for event, answer in zip(events, answers, strict=True)]
+        try:
+            cursor.execute(APPEND, [sent, truncated(at), LOCK_CLASS, locks, counted_for])
+        except DatabaseError as error:
+            raise _translated(error) from error
+        return [Appended(*answer) for answer in cursor.fetchall()]
 
 
-def _appended(
-    event: NewEvent,
-    closed: bool,
-    overtaken: bool,
-    leads: bool,
-    repeats: bool,
-    stored: int | None,
-    same: bool | None,
-    version: int,
-) -> Appended:
-    """What the statement's answer means; an event may also repeat another of its own batch."""
-    if closed:
-        return Appended("closed", 0)
-    if stored is not None:
-        return Appended("duplicate" if same else "conflict", stored)
-    if overtaken:
+def _row(number: int, event: NewEvent, slots: Mapping[UUID, int]) -> _Row:
+    data = event.data
+    row = _Row(
+        n=number,
+        s=event.stream,
+        e=event.event_id,
+        t=event.type,
+        v=event.schema_version,
+        o=truncated(event.occurred_at),
+        d=msgspec.Raw(data) if isinstance(data, bytes) else data,
+        m=event.metadata,
+        h=slots[event.stream] % SHARDS,
+    )
+    if isinstance(data, OrderLine) and "technical" not in event.metadata:
+        row.i = data.sku
+        row.q, row.w = logarithms(data)
+    return row
+
+
+def logarithms(line: OrderLine) -> tuple[float, float]:
+    """Of the quantity and of the value: a quantity of 200 is to 20 what 20 is to 2."""
+    q = math.log(line.quantity)
+    return q, q + math.log(line.unit_price)
+
+
+def _translated(error: DatabaseError) -> Exception:
+    cause = error.__cause__
+    if getattr(cause, "pgcode", None) == OVERTAKEN:
         # The feed would show this append before an older one of the same stream.
-        raise AppendOutOfOrder(stream=event.stream)
-    if leads:
-        return Appended("accepted", version)
-    return Appended("duplicate" if repeats else "conflict", version)
+        return AppendOutOfOrder(stream=cause.diag.message_primary)  # type: ignore[union-attr]
+    return error
 
 
 def _require_version(stream: UUID, event_id: UUID, expected: int) -> None:

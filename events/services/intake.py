@@ -9,11 +9,10 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from common.locks import lock_streams
 from customers.identities import IdentityKey, Newcomer
 from customers.selectors import existing_pseudonyms, resolve_identities, suppressed_pseudonyms
 from customers.services import register_customers
-from events.catalogue import EventData
+from events.catalogue import CATALOGUE, CustomEvent, EventData
 from events.cleaning import (
     Doubtful,
     Envelope,
@@ -24,9 +23,14 @@ from events.cleaning import (
     occurred_at_of,
     typed,
 )
+from events.custom_types import CustomSchema, custom_schemas
 from events.services.append import Appended, NewEvent, append_batch
 from events.services.counters import count_intake
+from events.services.custom_types import observe_types
+from events.services.outliers import with_outliers_marked
 from events.services.quarantine import Kept, quarantine
+from events.services.rejected import Rejection, tell_rejected
+from events.services.replayed import FromQuarantine
 
 Name = UUID | IdentityKey  # of a customer: the pseudonym or an identity
 Outcome = Literal["accepted", "duplicate", "quarantined", "refused"]
@@ -40,6 +44,9 @@ class Item:
     body: Callable[[], bytes]
     customer: UUID | IdentityReference | None = None  # what could be read in spite of a verdict
     event_id: UUID | None = None
+    form: str = "native"  # of the body: how it can be read again
+    origin: FromQuarantine | None = None  # set where the item is replayed
+    ahead: "_Work | None" = None  # cleaned already; good for one intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Result:
     event_id: UUID | None = None
     stream: UUID | None = None
     version: int = 0
+    appended: NewEvent | None = None  # what was stored, where this call stored it
+    recorded_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +88,7 @@ class Policy:
     needs_event_id: bool = True  # where there is no natural key; else a fresh one is made
     technical_skus: tuple[str, ...] = ()  # beside the configured ones
     keeps_unknown_types: bool = False  # a type nobody registered becomes a custom one of that name
+    counted_as: str = ""  # set for a replay, whose counters stand apart from what was sent
 
 
 @dataclass(slots=True)
@@ -87,41 +97,80 @@ class _Work:
 
     item: Item
     name: Name | None  # of the customer
-    event: EventData | None = None
+    event: EventData | CustomEvent | None = None
     event_id: UUID | None = None
     stream: UUID | None = None
     result: Result | None = None
 
 
-def ingest(*, items: Sequence[Item], policy: Policy) -> IntakeReport:
+def ingest(
+    *, items: Sequence[Item], policy: Policy, within: Callable[[IntakeReport], None] | None = None
+) -> IntakeReport:
     """Every item is stored, counted as a duplicate, quarantined or refused.
 
     New customers are registered in a transaction of their own; events, quarantine and counters
-    then commit together. Sent again, the whole batch is duplicates.
+    then commit together. Sent again, the whole batch is duplicates. ``within`` is called at the end
+    of that transaction: what it writes commits with the events, what it raises undoes them.
     """
-    works = [_cleaned(item, policy) for item in items]
+    custom = _custom_types(items, policy)
+    works = [_taken_ahead(item) or _cleaned(item, policy, custom) for item in items]
     _resolve(works, policy)
+    doubtful = [work for work in works if work.result is not None]
+    if not doubtful and within is None:
+        _append(works, policy)  # a single statement needs no transaction around it
+        return _told(IntakeReport([_finished(work) for work in works]), policy)
     with transaction.atomic():
-        lock_streams({work.stream for work in works if work.stream is not None})
-        _append(works, policy)
-        _quarantine(works, policy)
+        _append(works, policy)  # first of all, because it takes the locks
+        _quarantine(doubtful, policy)
+        rest = IntakeReport([_finished(work) for work in doubtful])
+        count_intake(policy.counted_as or policy.source, len(doubtful), rest.counts)
         report = IntakeReport([_finished(work) for work in works])
-        count_intake(policy.source, len(items), report.counts)
-    return report
+        if within is not None:
+            within(report)
+    return _told(report, policy)
 
 
-def _cleaned(item: Item, policy: Policy) -> _Work:
+def clean_ahead(items: Sequence[Item], policy: Policy) -> None:
+    """What cleaning does without the database is done; the next intake of the items takes it up.
+
+    For another thread than the one that takes them in.
+    """
+    for item in items:
+        if isinstance(item.envelope, Envelope) and item.envelope.type in CATALOGUE:
+            item.ahead = _cleaned(item, policy, {})
+
+
+def _taken_ahead(item: Item) -> _Work | None:
+    work, item.ahead = item.ahead, None  # an intake that is tried again begins anew
+    return work
+
+
+def _custom_types(items: Sequence[Item], policy: Policy) -> dict[str, CustomSchema]:
+    """The schemas of what the catalogue does not know, as far as somebody registered them."""
+    envelopes = (item.envelope for item in items if isinstance(item.envelope, Envelope))
+    names = {envelope.type for envelope in envelopes} - CATALOGUE.keys()
+    found = custom_schemas(names)
+    unseen = names - found.keys()
+    if not policy.keeps_unknown_types or not unseen:
+        return found
+    observe_types(names=unseen, by=policy.source, at=policy.at)
+    return found | custom_schemas(unseen)
+
+
+def _cleaned(item: Item, policy: Policy, custom: Mapping[str, CustomSchema]) -> _Work:
     work = _Work(item, _name_of(item))
     if isinstance(item.envelope, Doubtful):
         work.event_id = item.event_id
         work.result = _doubt(item.envelope, item.event_id)
         return work
-    work.event_id = event_id_of(item.envelope, item.envelope.context.source or policy.source)
+    source = item.envelope.context.source or policy.source
     try:
-        work.event = typed(item.envelope, policy.at)
+        work.event = typed(item.envelope, policy.at, custom)
     except Doubtful as doubt:
+        work.event_id = event_id_of(item.envelope, source)
         work.result = _doubt(doubt, work.event_id)
         return work
+    work.event_id = event_id_of(item.envelope, source, work.event)
     if item.envelope.customer is None:
         work.result = _doubt(Doubtful("no_customer", "no customer is named"), work.event_id)
     elif work.event_id is None and policy.needs_event_id:
@@ -200,9 +249,15 @@ def _registered(
 
 def _append(works: Sequence[_Work], policy: Policy) -> None:
     ready = [work for work in works if work.result is None]
-    appended = append_batch(events=[_new_event(work, policy) for work in ready], at=policy.at)
-    for work, stored in zip(ready, appended, strict=True):
-        work.result = _result_of(work, stored)
+    events = with_outliers_marked([_new_event(work, policy) for work in ready])
+    appended = append_batch(
+        events=events,
+        at=policy.at,
+        also_lock={work.stream for work in works if work.stream is not None},
+        counted_for=policy.counted_as or policy.source,
+    )
+    for work, event, stored in zip(ready, events, appended, strict=True):
+        work.result = _result_of(work, event, stored)
 
 
 def _new_event(work: _Work, policy: Policy) -> NewEvent:
@@ -218,19 +273,19 @@ def _new_event(work: _Work, policy: Policy) -> NewEvent:
         type=event.type,
         schema_version=event.schema_version,
         occurred_at=envelope.occurred_at,
-        data=event,
+        data=event.data if isinstance(event, CustomEvent) else event,
         metadata=metadata_of(envelope.context, policy.source, technical=technical),
     )
 
 
-def _result_of(work: _Work, stored: Appended) -> Result:
+def _result_of(work: _Work, event: NewEvent, stored: Appended) -> Result:
     facts: dict[str, Any] = {
         "event_id": work.event_id,
         "stream": work.stream,
         "version": stored.version,
     }
     if stored.status == "accepted":
-        return Result("accepted", **facts)
+        return Result("accepted", **facts, appended=event, recorded_at=stored.recorded_at)
     if stored.status == "duplicate":
         return Result("duplicate", **facts)
     if stored.status == "conflict":
@@ -240,16 +295,25 @@ def _result_of(work: _Work, stored: Appended) -> Result:
 
 
 def _quarantine(works: Sequence[_Work], policy: Policy) -> None:
-    doubtful = [work for work in works if work.result and work.result.outcome == "quarantined"]
-    kept = quarantine(source=policy.source, at=policy.at, events=[_kept(work) for work in doubtful])
-    for work, is_new in zip(doubtful, kept, strict=True):
-        result = _finished(work)
-        if not is_new:
-            detail = f"{result.reason}: {result.detail}; it has been in quarantine already"
-            work.result = Result("duplicate", "quarantined_before", detail, result.event_id)
+    """What is doubtful is kept, unless it comes from there: then its row is moved by the replay."""
+    doubtful = [work for work in works if _finished(work).outcome == "quarantined"]
+    fresh = [work for work in doubtful if work.item.origin is None]
+    kept = [_kept(work, policy) for work in fresh]
+    before = quarantine(source=policy.source, at=policy.at, events=kept)
+    for work, said in zip(fresh, before, strict=True):
+        if said:
+            work.result = _not_kept(_finished(work), "quarantined_before", f"; {said}")
+    for work in doubtful:
+        if work.item.origin is not None:
+            work.result = _not_kept(_finished(work), "still_quarantined")
 
 
-def _kept(work: _Work) -> Kept:
+def _not_kept(result: Result, reason: str, said: str = "") -> Result:
+    detail = f"{result.reason}: {result.detail}{said}"
+    return Result("duplicate", reason, detail, result.event_id, result.stream)
+
+
+def _kept(work: _Work, policy: Policy) -> Kept:
     result = _finished(work)
     return Kept(
         reason=result.reason,
@@ -258,7 +322,21 @@ def _kept(work: _Work) -> Kept:
         stream=work.stream,
         identity=work.name if work.stream is None and isinstance(work.name, tuple) else None,
         body=work.item.body(),
+        form=work.item.form,
+        may_register=policy.may_register,
     )
+
+
+def _told(report: IntakeReport, policy: Policy) -> IntakeReport:
+    """The live view learns of what was not accepted; a replay is no news to it."""
+    if not policy.counted_as and any(reason for _, reason in report.counts):
+        rejections = [
+            Rejection(index, result.reason, result.detail, result.event_id)
+            for index, result in enumerate(report.results)
+            if result.reason
+        ]
+        tell_rejected(policy.source, policy.at, rejections)
+    return report
 
 
 def _finished(work: _Work) -> Result:

@@ -71,10 +71,10 @@ def empty_event_store() -> None:
             cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {guard}")
 
 
-def rows(sql: str, params: list | None = None) -> list[tuple]:
+def rows(sql: str, params: list | None = None, *, fetch: bool = True) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        return cursor.fetchall() if fetch else []
 
 
 def in_other_connection(function) -> threading.Thread:
