@@ -4,43 +4,59 @@ A mapping names columns, constants, tables of codes, the rule for the event type
 identity, the natural key that event ids are derived from, and the zone of times without one.
 """
 
-import re
+import hashlib
 import tomllib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-import pandas as pd
-import pyarrow as pa
 
-from common.ids import derived_id
 from events.catalogue import CATALOGUE
-from events.cleaning import Doubtful, Envelope, IdentityReference
 from events.errors import MappingInvalid, UnknownMapping
-from events.services.intake import Item
+from events.files.nested import WHOLE
 
 FOLDER = Path(__file__).parent / "mappings"
-WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
+Cell = str | int | float
 
 
-class Field(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where a field of ``data`` comes from: a column, a constant, or the rank within the key."""
+class Field(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Where a field of ``data`` comes from: one of the sources, then translated, then dated.
+
+    A source is a column (or the first of several that is filled), a constant, the rank, or the
+    row's own event id. ``table`` translates it, ``of`` names the entry where the table's rows have
+    several. With ``hours_after`` the value is a number of hours after the event's time.
+    """
 
     column: str | None = None
-    constant: str | int | None = None
-    table: str | None = None
+    columns: list[str] = []
+    constant: Cell | None = None
     rank: bool = False
+    event_id: bool = False
+    table: str | None = None
+    of: str | None = None
+    hours_after: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The columns it is read from."""
+        return self.columns if self.column is None else [self.column]
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A value for the whole file, or a column."""
+    """A value for the whole file, or a column, whose values a table may translate."""
 
     constant: str | None = None
     column: str | None = None
+    table: str | None = None
+
+
+class HoursSince(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A column that counts hours from a moment; ``start`` carries an offset."""
+
+    column: str
+    start: datetime
 
 
 class Customer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -49,10 +65,15 @@ class Customer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Key(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The natural key; with ``rank`` a row's place among the rows of the same key belongs to it."""
+    """The natural key; with ``rank`` a row's place among the rows of the same key belongs to it.
+
+    With ``restarts`` places are counted anew where the time goes back by more than a day: there
+    another part of the file begins, which repeats rows of the part before.
+    """
 
     key: list[str]
     rank: bool = False
+    restarts: bool = False
 
 
 class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -60,21 +81,60 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
     description: str
     source: str
-    occurred_at: str
+    occurred_at: str | HoursSince
     customer: Customer
     event_id: Key
     type: Rule
     data: dict[str, dict[str, str | Field]]
     timezone: str = "UTC"
     technical_skus: list[str] = []
-    tables: dict[str, dict[str, str]] = {}
+    tables: dict[str, dict[str, str | dict[str, Cell]]] = {}
+    kind: Literal["rows"] = "rows"
+    name: str = ""  # given by whoever loads it
+
+    @property
+    def time_column(self) -> str:
+        return self.occurred_at if isinstance(self.occurred_at, str) else self.occurred_at.column
 
     def columns(self) -> list[str]:
         """The columns that a file must have, in a stable order."""
-        named = [self.occurred_at, self.customer.column, self.type.column, *self.event_id.key]
+        named = [self.time_column, self.customer.column, self.type.column, *self.event_id.key]
         for fields in self.data.values():
-            named += [_field(given).column for given in fields.values()]
+            for given in fields.values():
+                named += as_field(given).names
         return list(dict.fromkeys(name for name in named if name is not None))
+
+    def marks(self) -> list[str]:
+        """The columns by which a file is known to be of this kind."""
+        return self.columns()
+
+
+class Messages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How lines of a collector's messages become events: as the collector itself would do it."""
+
+    description: str
+    source: str
+    kind: Literal["segment"]
+    user_id_kind: str = "user_id"
+    currency: str = ""
+    technical_skus: list[str] = []
+    name: str = ""
+
+    def columns(self) -> list[str]:
+        """The whole message."""
+        return [WHOLE]
+
+    def marks(self) -> list[str]:
+        """The names by which a file is known to be of this kind."""
+        return [WHOLE, "type", "messageId"]
+
+
+AnyMapping = Mapping | Messages
+
+
+def as_field(given: str | Field) -> Field:
+    """A bare name is a column."""
+    return Field(column=given) if isinstance(given, str) else given
 
 
 def mapping_names() -> list[str]:
@@ -82,20 +142,47 @@ def mapping_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load_mapping(name: str) -> Mapping:
-    """The mapping of that name, checked.
+def load_mapping(name: str) -> AnyMapping:
+    """The mapping of that name, or in that file where the name is a path to a ``.toml``, checked.
 
     Raises:
         UnknownMapping: there is none; the message lists those that there are.
         MappingInvalid: the file does not say what it should.
     """
-    if name not in mapping_names():
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    is_own = name.endswith(".toml")
+    if not (path.is_file() if is_own else name in mapping_names()):
         raise UnknownMapping(name=name, known=", ".join(mapping_names()))
     try:
-        mapping = msgspec.convert(tomllib.loads((FOLDER / f"{name}.toml").read_text()), Mapping)
-        _check(mapping)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
-        raise MappingInvalid(name=name, detail=str(error)) from error
+        return _mapping(tomllib.loads(path.read_text()), path.stem)
+    except (ValueError, msgspec.ValidationError, OSError) as error:  # a TOML error is a ValueError
+        file = name if is_own else f"events/mappings/{name}.toml"
+        raise MappingInvalid(name=path.stem, detail=str(error), file=file) from error
+
+
+def named_mapping(name: str) -> Mapping:
+    """A mapping of rows that comes with DToC.
+
+    Raises:
+        UnknownMapping: there is none of that name, or it is none of rows.
+    """
+    mapping = load_mapping(name)
+    if not isinstance(mapping, Mapping):
+        raise UnknownMapping(name=name, known=", ".join(mapping_names()))
+    return mapping
+
+
+def mapping_sha256(mapping: AnyMapping) -> str:
+    """A digest of all that the mapping says; equal for equal mappings, wherever they lie."""
+    said = msgspec.to_builtins(msgspec.structs.replace(mapping, name=""))
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
+
+
+def _mapping(said: dict[str, Any], name: str) -> AnyMapping:
+    if said.get("kind") == "segment":
+        return msgspec.convert({**said, "name": name}, Messages)
+    mapping = msgspec.convert({**said, "name": name}, Mapping)
+    _check(mapping)
     return mapping
 
 
@@ -104,158 +191,31 @@ def _check(mapping: Mapping) -> None:
         raise ValueError("[type] needs either a constant or a column")
     if unknown := set(mapping.data) - set(CATALOGUE):
         raise ValueError(f"[data] names unknown event types: {', '.join(sorted(unknown))}")
+    _check_table(mapping, mapping.type.table, None)
     for fields in mapping.data.values():
-        for given in fields.values():
-            table = _field(given).table
-            if table is not None and table not in mapping.tables:
-                raise ValueError(f"there is no [tables.{table}]")
+        for name, given in fields.items():
+            _check_field(mapping, name, as_field(given))
     try:
         ZoneInfo(mapping.timezone)
     except ZoneInfoNotFoundError as error:
         raise ValueError(f"there is no time zone {mapping.timezone}") from error
+    if not isinstance(mapping.occurred_at, str) and mapping.occurred_at.start.tzinfo is None:
+        raise ValueError("occurred_at.start needs an offset")
 
 
-class RowReader:
-    """Turns chunks of one file into items. Ranks go on from chunk to chunk, so order matters."""
-
-    def __init__(self, mapping: Mapping) -> None:
-        self.mapping = mapping
-        self._seen: dict[str, int] = {}
-        self._types = {name: list(fields) for name, fields in mapping.data.items()}
-
-    def items(self, table: pa.Table) -> list[Item]:
-        """One item for each row of ``table``, in its order."""
-        texts = {name: _texts(table.column(name)) for name in self.mapping.columns()}
-        keys = _joined([texts[name] for name in self.mapping.event_id.key])
-        ranks = self._ranks(keys) if self.mapping.event_id.rank else None
-        ids = self._ids(keys, ranks)
-        types = self._event_types(texts, len(keys))
-        moments = _moments(table.column(self.mapping.occurred_at), self.mapping.timezone)
-        customers = texts[self.mapping.customer.column]
-        data = self._data(texts, types, ranks)
-        rows = zip(customers, types, moments, data, ids, strict=True)
-        return [self._item(*row) for row in rows]
-
-    def _item(
-        self,
-        customer: str | None,
-        type_name: str | None,
-        moment: datetime | None,
-        data: dict[str, Any],
-        event_id: UUID,
-    ) -> Item:
-        who = IdentityReference(self.mapping.customer.kind, customer) if customer else None
-        facts: dict[str, Any] = {"customer": who, "type": type_name or "", "event_id": event_id}
-        if moment is None:
-            problem = f"the time in column {self.mapping.occurred_at} cannot be read"
-            body = {**facts, "data": data}
-            doubt = Doubtful("schema_error", problem)
-            return Item(doubt, lambda: msgspec.json.encode(body), who, event_id)
-        envelope = Envelope(occurred_at=moment, data=data, **facts)  # type: ignore[arg-type]
-        return Item(envelope, lambda: msgspec.json.encode(envelope))
-
-    def _ranks(self, keys: Sequence[str]) -> list[int]:
-        series = pd.Series(keys, dtype=object)
-        within = series.groupby(series, sort=False).cumcount()
-        before = series.map(self._seen).fillna(0).astype("int64")
-        ranks = (before + within + 1).tolist()
-        self._seen.update(zip(keys, ranks, strict=True))  # the last of each key stays
-        return ranks
-
-    def _ids(self, keys: Sequence[str], ranks: Sequence[int] | None) -> list[UUID]:
-        source = self.mapping.source
-        if ranks is None:
-            return [derived_id(source, key) for key in keys]
-        return [derived_id(source, f"{k}:{rank}") for k, rank in zip(keys, ranks, strict=True)]
-
-    def _event_types(self, texts: dict[str, list[str | None]], rows: int) -> list[str | None]:
-        rule = self.mapping.type
-        return [rule.constant] * rows if rule.column is None else texts[rule.column]
-
-    def _data(
-        self,
-        texts: dict[str, list[str | None]],
-        types: Sequence[str | None],
-        ranks: Sequence[int] | None,
-    ) -> list[dict[str, Any]]:
-        """The data of each row, with the fields that its event type has and the row fills."""
-        rows: list[dict[str, Any]] = [{} for _ in types]
-        for type_name in set(types) & self._types.keys():
-            assert type_name is not None  # noqa: S101 - None is no key of _types
-            where = [index for index, name in enumerate(types) if name == type_name]
-            names = self._types[type_name]
-            columns = [self._column(type_name, name, texts, ranks, len(types)) for name in names]
-            for index in where:
-                values = [column[index] for column in columns]
-                rows[index] = {
-                    name: value
-                    for name, value in zip(names, values, strict=True)
-                    if value is not None
-                }
-        return rows
-
-    def _column(
-        self,
-        type_name: str,
-        name: str,
-        texts: dict[str, list[str | None]],
-        ranks: Sequence[int] | None,
-        rows: int,
-    ) -> Sequence[Any]:
-        field = _field(self.mapping.data[type_name][name])
-        if field.rank:
-            return ranks if ranks is not None else [1] * rows
-        if field.column is None:
-            return [field.constant] * rows
-        column = texts[field.column]
-        if field.table is None:
-            return column
-        # A code that the table does not know becomes "?", which no field of codes accepts.
-        codes = self.mapping.tables[field.table]
-        return [None if text is None else codes.get(text, "?") for text in column]
+def _check_field(mapping: Mapping, name: str, field: Field) -> None:
+    sources = [bool(field.names), field.constant is not None, field.rank, field.event_id]
+    if sum(sources) != 1:
+        told = "one of column, columns, constant, rank and event_id"
+        raise ValueError(f"{name} needs {told}")
+    _check_table(mapping, field.table, field.of)
 
 
-def _field(given: str | Field) -> Field:
-    return Field(column=given) if isinstance(given, str) else given
-
-
-def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    """Any column as texts; a whole number that a float column holds is written without ``.0``."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us", column.type.tz))
-        return [None if moment is None else moment.isoformat() for moment in column.to_pylist()]
-    values = column.to_pylist()
-    if pa.types.is_floating(column.type):
-        return [None if v is None or v != v else _number(v) for v in values]
-    return [None if value is None else str(value).strip() or None for value in values]
-
-
-def _number(value: float) -> str:
-    text = repr(value)
-    whole = WHOLE_FLOAT.fullmatch(text)
-    return whole[1] if whole else text
-
-
-def _joined(columns: Sequence[Sequence[str | None]]) -> list[str]:
-    if len(columns) == 1:
-        return [text or "" for text in columns[0]]
-    return [":".join(text or "" for text in row) for row in zip(*columns, strict=True)]
-
-
-def _moments(column: pa.ChunkedArray, zone: str) -> list[datetime | None]:
-    """UTC times to the millisecond; None where a value cannot be read as a time.
-
-    Times without an offset are of ``zone``; where that is not UTC, no value may have an offset.
-    """
-    series = column.to_pandas()
-    if zone == "UTC":
-        moments = pd.to_datetime(series, errors="coerce", format="ISO8601", utc=True)
-    else:
-        local = pd.to_datetime(series, errors="coerce", format="ISO8601")
-        if local.dt.tz is None:
-            local = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward")
-        moments = local.dt.tz_convert("UTC")
-    # Rows of one order share their time: one object for each time, not for each row.
-    codes, distinct = pd.factorize(moments.dt.floor("ms"))
-    times = [moment.to_pydatetime().replace(tzinfo=UTC) for moment in distinct]
-    return [times[code] if code >= 0 else None for code in codes]
+def _check_table(mapping: Mapping, table: str | None, of: str | None) -> None:
+    if table is None:
+        return
+    if table not in mapping.tables:
+        raise ValueError(f"there is no [tables.{table}]")
+    for code, value in mapping.tables[table].items():
+        if (of is None) == isinstance(value, dict) or (isinstance(value, dict) and of not in value):
+            raise ValueError(f"[tables.{table}] does not say {of or 'one value'} for {code!r}")

@@ -1,9 +1,6 @@
 """``manage.py import_events FILE --mapping NAME``"""
 
-import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +9,56 @@ from django.db import InterfaceError, OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from common.canonical_json import iso
 from common.clock import now
 from common.errors import DtocError
+from events.detect import mapping_for
+from events.files import SUFFIXES
+from events.imports import recent_imports
 from events.mapping import load_mapping, mapping_names
 from events.services.importing import CHUNK_ROWS, ImportReport, import_file
+
+LABELS = {
+    "accepted": "accepted",
+    "duplicate": "duplicates",
+    "quarantined": "quarantined",
+    "refused": "refused",
+}
+LISTED = 20
 
 
 class Command(BaseCommand):
     help = (
-        "Import events from a CSV (.csv, .csv.gz) or Parquet file. Run it again after a crash: "
-        "what is stored already counts as duplicates."
+        f"Import events from a file ({', '.join(SUFFIXES)}). After a crash, the same command goes "
+        "on behind the last row that was stored."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, nargs="?")
         parser.add_argument(
-            "--mapping", required=True, help=f"one of: {', '.join(mapping_names())}"
+            "--mapping",
+            help=f"one of: {', '.join(mapping_names())}; or a path to a .toml file of your own; "
+            "left out, the one whose columns the file has",
         )
         parser.add_argument("--limit", type=int, help="stop after so many rows")
         parser.add_argument("--chunk-rows", type=int, default=CHUNK_ROWS, help="rows per commit")
+        parser.add_argument(
+            "--from-start", "--again", action="store_true", help="leave an unfinished import alone"
+        )
+        parser.add_argument("--list", action="store_true", help="show the recent imports and stop")
 
-    def handle(self, *args: Any, file: Path, mapping: str, **options: Any) -> None:
+    def handle(self, *args: Any, file: Path | None, mapping: str | None, **options: Any) -> None:
+        if options["list"]:
+            self._list()
+            return
+        if file is None:
+            raise CommandError("name a file to import, or --list")
         for name in ("limit", "chunk_rows"):
             if options[name] is not None and options[name] < 1:
                 raise CommandError(f"--{name.replace('_', '-')} is {options[name]}, expected 1 up")
         started = time.monotonic()
         try:
-            report = self._import(file, mapping, options["limit"], options["chunk_rows"])
+            report = self._import(file, mapping, options)
         except DtocError as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
@@ -48,23 +68,30 @@ class Command(BaseCommand):
             ) from error
         self._tell(report, time.monotonic() - started)
 
-    def _import(self, file: Path, name: str, limit: int | None, chunk_rows: int) -> ImportReport:
+    def _import(self, file: Path, name: str | None, options: dict[str, Any]) -> ImportReport:
+        if name is None:
+            name = mapping_for(file)
+            self.stderr.write(f"reading {file.name} by the mapping {name}")
         mapping = load_mapping(name)
         console = Console(stderr=True)  # the report alone goes to stdout
-        with _progress(console) as progress, _no_search_for_cycles():
+        with _progress(console) as progress:
             task = progress.add_task(file.name, total=1.0, rows=0, rate=0)
             started = time.monotonic()
 
             def show(report: ImportReport, done: float) -> None:
-                rate = report.rows / max(time.monotonic() - started, 1e-9)
+                if done == 0 and report.resumed_from:
+                    progress.console.print(_resuming(report))
+                rows = report.rows - report.resumed_from
+                rate = rows / max(time.monotonic() - started, 1e-9)
                 progress.update(task, completed=done, rows=report.rows, rate=rate)
 
             return import_file(
                 path=file,
                 mapping=mapping,
                 at=now(),
-                limit=limit,
-                chunk_rows=chunk_rows,
+                limit=options["limit"],
+                chunk_rows=options["chunk_rows"],
+                from_start=options["from_start"],
                 on_chunk=show,
             )
 
@@ -75,30 +102,21 @@ class Command(BaseCommand):
             for reason, count in report.reasons(outcome).items():
                 if reason:
                     self.stdout.write(f"  {reason:<28} {count:>12,}")
-        rate = report.rows / max(seconds, 1e-9)
+        rate = (report.rows - report.resumed_from) / max(seconds, 1e-9)
         self.stdout.write(f"seconds      {seconds:>12.1f}  ({rate:,.0f} rows/s)")
 
+    def _list(self) -> None:
+        for record in recent_imports(LISTED):
+            operation = record.operation
+            self.stdout.write(
+                f"{iso(record.created_at)}  {operation.status:<9}  {record.rows:>12,} rows  "
+                f"{record.mapping:<18}  {record.file_name}"
+            )
 
-LABELS = {
-    "accepted": "accepted",
-    "duplicate": "duplicates",
-    "quarantined": "quarantined",
-    "refused": "refused",
-}
 
-
-@contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """Python frees by counting references alone meanwhile.
-
-    An import makes a million small objects and no cycle among them; looking for cycles takes a
-    third of its time.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+def _resuming(report: ImportReport) -> str:
+    begun = iso(report.begun_at) if report.begun_at else "before"
+    return f"going on after row {report.resumed_from:,} of an import begun at {begun}"
 
 
 def _progress(console: Console) -> Progress:
