@@ -97,3 +97,27 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client} {self.key}"
+
+
+class OutboxMessage(models.Model):
+    """Something that others are to be told, written by ``common.outbox.announce`` alone."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting to be delivered"
+        DELIVERED = "delivered", "delivered to everybody"
+
+    id = models.UUIDField(
+        primary_key=True, default=uuid.uuid4, editable=False, help_text="the webhook-id"
+    )
+    type = models.CharField(max_length=40)
+    body = models.JSONField(encoder=MillisecondEncoder)
+    created_at = models.DateTimeField(db_index=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["created_at"], name="outbox_waiting", condition=Q(state="waiting"))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"

@@ -70,6 +70,29 @@ def claim_chunk(*, operation_id: UUID, holder: str, at: datetime) -> WorkChunk |
     return chunk
 
 
+@transaction.atomic
+def take_chunk(*, operation_id: UUID, holder: str, at: datetime) -> WorkChunk | None:
+    """The next chunk that is not done, leased to ``holder`` even where another's lease still runs.
+
+    For callers who know that the other is gone, or may be stopped: it cannot hand in any more.
+    """
+    if not _begin(operation_id, at):
+        return None
+    chunks = WorkChunk.objects.select_for_update().filter(operation_id=operation_id)
+    chunk = chunks.exclude(state=WorkChunk.State.DONE).order_by("number").first()
+    if chunk is not None:
+        chunk.state, chunk.holder = WorkChunk.State.LEASED, holder
+        chunk.lease_until, chunk.attempt = at + LEASE, chunk.attempt + 1
+        chunk.save(update_fields=["state", "holder", "lease_until", "attempt"])
+    return chunk
+
+
+def give_chunk_back(*, chunk_id: int, holder: str) -> bool:
+    """Whoever comes next may claim the chunk at once; False where the lease is no longer ours."""
+    chunk = WorkChunk.objects.filter(id=chunk_id, holder=holder, state=WorkChunk.State.LEASED)
+    return bool(chunk.update(state=WorkChunk.State.QUEUED, lease_until=None))
+
+
 def renew_lease(*, chunk_id: int, holder: str, at: datetime) -> bool:
     """The lease runs for another 60 s; False where it is no longer ours or the work has ended."""
     chunk = WorkChunk.objects.filter(id=chunk_id, holder=holder, state=WorkChunk.State.LEASED)

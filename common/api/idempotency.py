@@ -34,11 +34,15 @@ KEPT = timedelta(days=7)
 Handler = Callable[..., Response]
 
 
-def idempotent(*, required: bool) -> Callable[[Handler], Handler]:
+def idempotent(
+    *, required: bool, digest: Callable[[Request], str] | None = None
+) -> Callable[[Handler], Handler]:
     """A view's ``post`` answers a repeated request with the first answer.
 
     Answers with a status of 400 or above are not kept: nothing happened, so trying again is right.
+    ``digest`` tells one request from another where the body is too large to be read at once.
     """
+    digest_of = digest or _digest_of
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
@@ -50,7 +54,7 @@ def idempotent(*, required: bool) -> Callable[[Handler], Handler]:
                 return handler(view, request, *args, **kwargs)
             with transaction.atomic():
                 return _first_or_again(
-                    request, key, lambda: handler(view, request, *args, **kwargs)
+                    request, key, digest_of, lambda: handler(view, request, *args, **kwargs)
                 )
 
         return once
@@ -63,10 +67,12 @@ def forget_answers(*, at: datetime) -> int:
     return IdempotencyRecord.objects.filter(created_at__lt=at - KEPT).delete()[0]
 
 
-def _first_or_again(request: Request, key: str, handle: Callable[[], Response]) -> Response:
+def _first_or_again(
+    request: Request, key: str, digest_of: Callable[[Request], str], handle: Callable[[], Response]
+) -> Response:
     client = _client_of(request)
     _lock(client, key)
-    digest = _digest_of(request)
+    digest = digest_of(request)
     record = IdempotencyRecord.objects.filter(client=client, key=key).first()
     if record is None:
         return _kept(handle(), client=client, key=key, request_sha256=digest)

@@ -30,6 +30,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
 
     progress = ProgressSerializer(source="*")
     cancellable = serializers.SerializerMethodField()
+    error = serializers.DictField(allow_null=True, read_only=True)
     links = serializers.SerializerMethodField()
 
     class Meta:

@@ -11,6 +11,10 @@ SELECT stream, version, advanced_version FROM events_stream
 WHERE shard = %s AND version > advanced_version
 LIMIT %s FOR UPDATE SKIP LOCKED
 """
+# Waits for whoever holds the stream: who asks for one stream wants that one.
+CLAIM_ONE = """
+SELECT stream, version, advanced_version FROM events_stream WHERE stream = %s FOR UPDATE
+"""
 # A late worker never moves a stream back, and no worker moves it past its last event.
 MARK = """
 UPDATE events_stream AS x SET advanced_version = least(m.version, x.version)
@@ -45,6 +49,20 @@ def claim_lagging(*, shard: int, limit: int) -> list[Claim]:
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [shard, limit])
         return [Claim(*row) for row in cursor.fetchall()]
+
+
+def claim_stream(stream: UUID) -> Claim | None:
+    """The stream is this transaction's until it ends; None where it does not lag (any more).
+
+    Needs a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("claim_stream needs a transaction: the claim would be gone at once")
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM_ONE, [stream])
+        row = cursor.fetchone()
+    claim = Claim(*row) if row else None
+    return claim if claim and claim.version > claim.advanced_version else None
 
 
 def mark_advanced(*, versions: Mapping[UUID, int]) -> int:

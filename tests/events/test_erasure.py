@@ -32,7 +32,8 @@ def person():
     take(policy, sent(identity))  # not registered yet
     newcomer = Newcomer(**identity, country="GB")
     stream = register_customers(newcomers=[newcomer], at=NOON)[newcomer.key]
-    take(policy, sent(identity), sent(identity, data={"line_no": 2, "unit_price": "0"}))
+    late = sent(identity, data={"line_no": 2, "unit_price": "0"})
+    take(policy, sent(identity, data={"line_no": 3}), late)
     return stream, identity
 
 
