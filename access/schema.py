@@ -11,7 +11,7 @@ from access.scopes import SCOPES
 class OAuth2Scheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """OAuth 2.0 client credentials; every route lists the scopes that it requires."""
 
-    target_class = "oauth2_provider.contrib.rest_framework.OAuth2Authentication"
+    target_class = "access.tokens.TokenAuthentication"
     name = "oauth2"
     priority = 1  # before the scheme that drf-spectacular brings along
 

@@ -3,6 +3,8 @@
 SCOPES = {
     "events:write": "Send events",
     "events:read": "Read the feed and single streams",
+    "quarantine:manage": "Read, mend, replay and discard what could not be stored",
+    "imports:run": "Import files, watch and cancel imports; registers customers",
     "identities:read": "Look pseudonyms up by identity",
     "identities:write": "Register customers and their identities",
     "twins:read": "Read twins, predictions and model versions",

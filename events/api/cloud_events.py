@@ -15,6 +15,7 @@ from events.cleaning import Context, Doubtful, Envelope, IdentityReference, with
 from events.services import Item
 
 SPECVERSION = "1.0"
+FORM = "cloudevent"
 
 # No control characters: derived ids keep their parts apart by one.
 Attribute = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*\Z")]
@@ -52,10 +53,11 @@ def has_known_specversion(raw: bytes) -> bool:
 def cloud_item(raw: bytes) -> Item:
     """One CloudEvent as an item; where it is none, what can still be read of it."""
     try:
-        return Item(_envelope(raw), lambda: raw)
+        return Item(_envelope(raw), lambda: raw, form=FORM)
     except Doubtful as doubt:
         head = _head(raw)
-        return Item(doubt, lambda: raw, _customer_read_in(head), _event_id_read_in(head))
+        customer, event_id = _customer_read_in(head), _event_id_read_in(head)
+        return Item(doubt, lambda: raw, customer, event_id, form=FORM)
 
 
 def customer_named(subject: str) -> UUID | IdentityReference:

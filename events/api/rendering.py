@@ -1,6 +1,5 @@
 """The hot path out: stored JSON goes into answers as it is."""
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,13 +9,16 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from common.canonical_json import iso
+from common.clock import truncated
 from events.catalogue import CATALOGUE, ENCODER
-from events.errors import CursorInvalid
-from events.selectors import FeedEvent, FeedPosition
+from events.errors import CursorInvalid, FeedRestored
+from events.feed import START
+from events.selectors import FeedEvent, FeedPage, FeedPosition, standing_position
 from events.services import IntakeReport, Result
 from events.upcasters import decode
 
 SALT = "events.feed"
+FIRST_EPOCH = 1  # of rows that were stored before there were epochs
 STATUS_OF_REASON = {"subject_suppressed": 403, "event_id_conflict": 409}
 UNPROCESSABLE = 422
 
@@ -46,6 +48,24 @@ def event_body(event: FeedEvent) -> dict[str, Any]:
     }
 
 
+def appended_body(result: Result) -> dict[str, Any]:
+    """The event that was stored just now, as ``event_body`` shows it, without reading it again."""
+    event, recorded_at = result.appended, result.recorded_at
+    assert event is not None  # noqa: S101 - it was stored
+    assert recorded_at is not None  # noqa: S101
+    return {
+        "customer": event.stream,
+        "version": result.version,
+        "event_id": event.event_id,
+        "type": event.type,
+        "schema_version": event.schema_version,
+        "occurred_at": iso(truncated(event.occurred_at)),
+        "recorded_at": iso(recorded_at),
+        "data": event.data,
+        "metadata": event.metadata,
+    }
+
+
 def report_body(report: IntakeReport) -> dict[str, Any]:
     """The answer to an array: four counts that add up, and what went wrong with which item."""
     return {
@@ -72,18 +92,16 @@ def status_of(result: Result) -> int:
     return STATUS_OF_REASON.get(result.reason, UNPROCESSABLE)
 
 
-def page_body(
-    request: Request, events: Sequence[FeedEvent], after: FeedPosition, filters: dict[str, str]
-) -> dict[str, Any]:
+def page_body(request: Request, page: FeedPage, filters: dict[str, str]) -> dict[str, Any]:
     """A page of the feed; its cursor stays where it was while there is nothing new."""
-    reached = events[-1].feed_position if events else after
-    cursor = signing.dumps([reached.txid, reached.position, filters], salt=SALT)
+    cursor = _cursor(page.reached, filters)
     query = {**filters, "after": cursor, "limit": request.query_params.get("limit", "")}
     asked = urlencode({name: value for name, value in query.items() if value})
     return {
         "next": f"{request.build_absolute_uri(request.path)}?{asked}",
         "cursor": cursor,
-        "results": [event_body(event) for event in events],
+        "epoch": page.epoch,
+        "results": [event_body(event) for event in page.events],
     }
 
 
@@ -92,13 +110,28 @@ def position_of(cursor: str | None, filters: dict[str, str]) -> FeedPosition:
 
     Raises:
         CursorInvalid: it was changed, or given out for other filters.
+        FeedRestored: what was read up to it may no longer be there.
     """
     if not cursor:
-        return FeedPosition(0, 0)
+        return START
+    position = _opened(cursor, filters)
+    stands = standing_position(position)
+    if stands != position:
+        raise FeedRestored(resume_after="" if stands == START else _cursor(stands, filters))
+    return position
+
+
+def _cursor(position: FeedPosition, filters: dict[str, str]) -> str:
+    place = [position.epoch, position.txid, position.position]
+    return signing.dumps([*place, filters], salt=SALT)
+
+
+def _opened(cursor: str, filters: dict[str, str]) -> FeedPosition:
     try:
-        txid, position, bound_to = signing.loads(cursor, salt=SALT)
+        *place, bound_to = signing.loads(cursor, salt=SALT)
     except (signing.BadSignature, ValueError) as error:
         raise CursorInvalid() from error
     if bound_to != filters:
         raise CursorInvalid()
-    return FeedPosition(txid, position)
+    # Cursors of two numbers were given out before there were epochs, that is in the first one.
+    return FeedPosition(*place) if len(place) == 3 else FeedPosition(FIRST_EPOCH, *place)

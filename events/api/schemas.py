@@ -128,6 +128,9 @@ class FeedPageSerializer(serializers.Serializer[Any]):
 
     next = serializers.CharField(help_text="the URL to ask next, also where nothing is new yet")
     cursor = serializers.CharField()
+    epoch = serializers.IntegerField(
+        help_text="another one than before: the store was restored, read single streams anew"
+    )
     results = StoredEventSerializer(many=True)
 
 

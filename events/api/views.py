@@ -1,5 +1,6 @@
 """Events over HTTP: the native way in, the feed, and one customer's stream."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +9,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.api.limits import RateLimited
 from access.selectors import client_name, may
 from common.api.serializers import ProblemSerializer
 from common.clock import now
@@ -17,6 +20,7 @@ from customers.selectors import customer_by_pseudonym
 from events import selectors
 from events.api.parsers import PARSERS, sent_in
 from events.api.rendering import (
+    appended_body,
     event_body,
     json_response,
     page_body,
@@ -31,13 +35,34 @@ from events.api.schemas import (
     FeedPageSerializer,
     IntakeReportSerializer,
 )
-from events.errors import EventIdConflict, EventQuarantined, EventRefused, StreamClosed
+from events.errors import (
+    EventIdConflict,
+    EventQuarantined,
+    EventQuarantinedBefore,
+    EventRefused,
+    StreamClosed,
+)
 from events.services import Policy, Result, ingest
+from events.subscribers import representation_of
 
 LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="50 where left out, at most 500")
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="the cursor of an earlier answer")
 TYPE = OpenApiParameter("type", OpenApiTypes.STR, description="only events of this type")
 CUSTOMER = OpenApiParameter("pseudonym", OpenApiTypes.UUID, description="only this customer's")
+SINCE = OpenApiParameter("since", OpenApiTypes.DATETIME, description="only what happened from then")
+UNTIL = OpenApiParameter("until", OpenApiTypes.DATETIME, description="only what happened before")
+REPRESENTATION = "return=representation"
+PREFER = OpenApiParameter(
+    "Prefer",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    enum=[REPRESENTATION],
+    description=(
+        f"`{REPRESENTATION}`, with a single event and the scope `twins:read`: the event is stored "
+        "and folded in one call, and the answer is 200 with the new twin"
+    ),
+)
+FILTERS = ("type", "pseudonym", "since", "until")
 
 
 class FeedQuery(serializers.Serializer[Any]):
@@ -46,6 +71,8 @@ class FeedQuery(serializers.Serializer[Any]):
     after = serializers.CharField(required=False, max_length=1_000)
     type = serializers.CharField(required=False, max_length=60)
     pseudonym = serializers.UUIDField(required=False)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=500)
 
 
@@ -56,7 +83,7 @@ class StreamQuery(serializers.Serializer[Any]):
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=500)
 
 
-class EventsView(APIView):
+class EventsView(RateLimited, APIView):
     """POST and GET /api/v1/events/"""
 
     required_scopes = {"POST": ("events:write",), "GET": ("events:read",)}
@@ -65,7 +92,7 @@ class EventsView(APIView):
     @extend_schema(
         summary="Send one event or up to 5,000",
         tags=["events"],
-        parameters=[ENCODING],
+        parameters=[ENCODING, PREFER],
         request=REQUEST_BODIES,
         responses={
             200: PolymorphicProxySerializer(
@@ -81,45 +108,48 @@ class EventsView(APIView):
             (413, "application/problem+json"): ProblemSerializer,
             (415, "application/problem+json"): ProblemSerializer,
             (422, "application/problem+json"): ProblemSerializer,
+            (429, "application/problem+json"): ProblemSerializer,
         },
         examples=EXAMPLES,
     )
     def post(self, request: Request) -> HttpResponse:
-        sent = sent_in(request)
+        sent, at = sent_in(request), now()
+        self.spend_as_client(request, len(sent.items))
         policy = Policy(
             source=client_name(request)[:100],
-            at=now(),
+            at=at,
             may_register=may(request, "identities:write"),
             needs_event_id=not sent.is_single,
         )
         report = ingest(items=sent.items, policy=policy)
         if sent.is_single:
-            return _single(report.results[0])
+            return _preferred(request, report.results[0], at) or _single(report.results[0])
         is_clean = report.total("quarantined") == report.total("refused") == 0
         return json_response(report_body(report), 200 if is_clean else 207)
 
     @extend_schema(
         summary="Read the feed of all events",
         tags=["events"],
-        parameters=[AFTER, TYPE, CUSTOMER, LIMIT],
+        parameters=[AFTER, TYPE, CUSTOMER, SINCE, UNTIL, LIMIT],
         responses={
             200: FeedPageSerializer,
             (400, "application/problem+json"): ProblemSerializer,
+            (410, "application/problem+json"): ProblemSerializer,
         },
     )
     def get(self, request: Request) -> HttpResponse:
         query = FeedQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        filters = {name: str(asked[name]) for name in ("type", "pseudonym") if name in asked}
+        filters = {name: str(asked[name]) for name in FILTERS if name in asked}
         start = position_of(asked.get("after"), filters)
-        events = selectors.feed(
+        page = selectors.feed_page(
             start,
             asked["limit"],
             type_name=asked.get("type"),
-            pseudonym=asked.get("pseudonym"),
+            **{name: asked.get(name) for name in ("pseudonym", "since", "until")},
         )
-        return json_response(page_body(request, events, start, filters))
+        return json_response(page_body(request, page, filters))
 
 
 class CustomerEventsView(APIView):
@@ -148,14 +178,35 @@ class CustomerEventsView(APIView):
         limit = query.validated_data["limit"]
         url = f"{request.build_absolute_uri(request.path)}?after={after}&limit={limit}"
         results = [event_body(event) for event in events]
-        return json_response({"next": url, "cursor": str(after), "results": results})
+        epoch = selectors.current_epoch()
+        return json_response(
+            {"next": url, "cursor": str(after), "epoch": epoch, "results": results}
+        )
+
+
+def _preferred(request: Request, result: Result, at: datetime) -> HttpResponse | None:
+    """The new twin, where the sender prefers it, may read it, and the event is stored (RFC 7240).
+
+    None otherwise: a preference may always be passed over, and then the answer does not name it.
+    """
+    wishes = request.headers.get("Prefer", "").replace(" ", "").lower().split(",")
+    if REPRESENTATION not in wishes or result.stream is None or not may(request, "twins:read"):
+        return None
+    if result.outcome not in ("accepted", "duplicate") or result.reason:
+        return None
+    found = representation_of(result.stream, at)
+    if found is None:
+        return None
+    headers = {"Preference-Applied": REPRESENTATION, "ETag": found.etag}
+    return Response(found.body, headers=headers)
 
 
 def _single(result: Result) -> HttpResponse:
     """201 with the stored event, 200 where it was stored before.
 
     Raises:
-        EventIdConflict, StreamClosed, EventRefused, EventQuarantined: it was not stored.
+        EventIdConflict, StreamClosed, EventRefused: it was not stored, and nothing is kept.
+        EventQuarantined, EventQuarantinedBefore: it was not stored, and is in quarantine.
     """
     if result.outcome == "accepted" or (result.outcome == "duplicate" and not result.reason):
         return _appended(result)
@@ -165,20 +216,26 @@ def _single(result: Result) -> HttpResponse:
         raise StreamClosed()
     if result.outcome == "refused":
         raise EventRefused(reason=result.reason, detail=result.detail)
+    if result.reason == "quarantined_before":
+        raise EventQuarantinedBefore(detail=result.detail)
     raise EventQuarantined(reason=result.reason, detail=result.detail)
 
 
 def _appended(result: Result) -> HttpResponse:
-    assert result.stream is not None  # noqa: S101 - it was stored
-    assert result.event_id is not None  # noqa: S101
-    stored = selectors.event_by_id(result.stream, result.event_id)
-    assert stored is not None  # noqa: S101
     is_new = result.outcome == "accepted"
     return json_response(
         {
-            **event_body(stored),
+            **(appended_body(result) if is_new else event_body(_stored(result))),
             "duplicate": not is_new,
             "consistency_token": f"{result.stream}.{result.version}",
         },
         201 if is_new else 200,
     )
+
+
+def _stored(result: Result) -> selectors.FeedEvent:
+    assert result.stream is not None  # noqa: S101 - it was stored
+    assert result.event_id is not None  # noqa: S101
+    stored = selectors.event_by_id(result.stream, result.event_id)
+    assert stored is not None  # noqa: S101
+    return stored

@@ -36,7 +36,7 @@ def run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its workers would slow down all tests that come after
 def stack() -> Iterator[Stack]:
     home = Path(tempfile.mkdtemp(prefix="dtoc-e2e-"))
     home.chmod(0o755)
