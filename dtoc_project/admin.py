@@ -21,7 +21,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from access.models import ApiClient
 from common.admin import ReadOnlyAdmin, ServiceAdmin
 from common.clock import now
-from common.models import Operation
+from common.models import Operation, OutboxMessage
 from common.operations import cancel_operation
 
 STATUS_COLOURS = {
@@ -114,3 +114,13 @@ class OperationAdmin(ServiceAdmin):
         for operation in queryset:
             if not operation.is_finished:
                 cancel_operation(operation_id=operation.id, at=now())
+
+
+@admin.register(OutboxMessage)
+class OutboxMessageAdmin(ReadOnlyAdmin):
+    """What others are to be told; who is told, and how, comes with the webhooks."""
+
+    list_display = ("created_at", "type", "id", "state")
+    list_filter = ("state", "type")
+    ordering = ("-created_at", "-id")
+    fields = ("id", "type", "state", "created_at", "body")

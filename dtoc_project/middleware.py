@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 
 from common.api.problems import plain_problem_response
+from dtoc_project.problems import is_database_away, plain_database_away
 
 logger = logging.getLogger("dtoc.requests")
 
@@ -33,7 +34,10 @@ class RequestIdMiddleware:
 
 
 class ProblemMiddleware:
-    """Unknown routes and crashes below the API answer problem documents, never HTML."""
+    """Unknown routes and crashes below the API answer problem documents, never HTML.
+
+    While the database is away every route does, the token's and the admin's too.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -52,6 +56,8 @@ class ProblemMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_database_away(error):
+            return plain_database_away(request)
         ordinary = isinstance(error, Http404 | PermissionDenied | SuspiciousOperation)
         if ordinary or not request.path.startswith(API_PREFIXES):
             return None

@@ -10,7 +10,11 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "What happened": [
         ("Events", "timeline", "events_event"),
         ("Streams", "stacked_line_chart", "events_stream"),
+        ("Event types", "category", "events_customtype"),
         ("Quarantine", "report", "events_quarantinedevent"),
+        ("Imports", "upload_file", "events_import"),
+        ("Exports", "download", "events_export"),
+        ("Rejected, live", "monitor_heart", "events_rejected"),
     ],
     "Who they are now": [
         ("Customers", "groups", "customers_customer"),
@@ -25,8 +29,10 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "Privacy": [("Data-subject requests", "gavel", "customers_datasubjectrequest")],
     "Operation": [
         ("Long work", "hourglass_top", "common_operation"),
+        ("Outbox", "outbox", "common_outboxmessage"),
         ("Celery tasks", "memory", "django_celery_results_taskresult"),
         ("API clients", "key", "access_apiclient"),
+        ("Write keys", "vpn_key", "access_writekey"),
         ("Users", "person", "auth_user"),
     ],
 }

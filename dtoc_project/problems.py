@@ -3,17 +3,18 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.db import InterfaceError, InternalError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as framework_handler
 from rest_framework.views import set_rollback
 
+from access import errors as access_errors
 from access.errors import ClientExists, UnknownScope
 from campaigns import errors as campaigns_errors
 from common import errors as common_errors
-from common.api.problems import problem_response, validation_errors
+from common.api.problems import plain_problem_response, problem_response, validation_errors
 from common.errors import DtocError
 from customers import errors as customer_errors
 from events import errors as event_errors
@@ -30,6 +31,13 @@ STATUS_OF: dict[type[DtocError], int] = {
     common_errors.OperationExpired: 410,
     ClientExists: 409,
     UnknownScope: 400,
+    access_errors.WriteKeyExists: 409,
+    access_errors.InvalidWriteKey: 422,
+    access_errors.WriteKeyMissing: 401,
+    access_errors.WriteKeyUnknown: 401,
+    access_errors.WriteKeysDisagree: 401,
+    access_errors.WriteKeyInactive: 404,
+    access_errors.TooManyEvents: 429,
     campaigns_errors.UnknownCampaign: 404,
     campaigns_errors.UnknownAudience: 404,
     campaigns_errors.UnknownSimulation: 404,
@@ -43,6 +51,7 @@ STATUS_OF: dict[type[DtocError], int] = {
     customer_errors.UnknownIdentity: 404,
     customer_errors.InvalidIdentity: 400,
     customer_errors.IdentitySuppressed: 403,
+    customer_errors.IdentityOfAnother: 409,
     customer_errors.RequestAlreadyOpen: 409,
     customer_errors.UnknownRequest: 404,
     customer_errors.NotOfThisRequest: 400,
@@ -57,7 +66,7 @@ STATUS_OF: dict[type[DtocError], int] = {
     event_errors.AppendOutOfOrder: 409,
     event_errors.EventIdConflict: 409,
     event_errors.StreamClosed: 403,
-    event_errors.UnknownEventType: 422,
+    event_errors.InvalidCustomType: 422,
     event_errors.UnknownSchemaVersion: 422,
     event_errors.UpcasterMissing: 500,
     event_errors.ErasureNotOpen: 409,
@@ -66,17 +75,32 @@ STATUS_OF: dict[type[DtocError], int] = {
     event_errors.BodyTooLarge: 413,
     event_errors.ContentEncodingUnknown: 415,
     event_errors.CursorInvalid: 400,
+    event_errors.SegmentLimitExceeded: 400,
     event_errors.EventQuarantined: 422,
     event_errors.EventRefused: 422,
-    # Of the command line; no route raises them.
+    event_errors.EventQuarantinedBefore: 422,
+    event_errors.UnknownQuarantined: 404,
+    event_errors.QuarantineResolved: 409,
+    event_errors.StillQuarantined: 422,
+    event_errors.MendInvalid: 422,
+    event_errors.FeedRestored: 410,
+    event_errors.FileUnsupported: 415,
+    event_errors.FileDamaged: 422,
+    event_errors.ColumnsMissing: 422,
+    event_errors.UnknownMapping: 422,
+    event_errors.NoMappingFits: 422,
+    event_errors.UnknownImport: 404,
+    event_errors.UploadTooLarge: 413,
+    event_errors.ImportEnded: 409,
+    # Of the command line and of workers; no route raises them.
     event_errors.FileMissing: 500,
-    event_errors.FileUnsupported: 500,
-    event_errors.FileDamaged: 500,
-    event_errors.ColumnsMissing: 500,
-    event_errors.UnknownMapping: 500,
-    event_errors.NoMappingFits: 500,
     event_errors.MappingInvalid: 500,
     event_errors.ReportDoesNotAddUp: 500,
+    event_errors.ImportRunning: 409,
+    event_errors.ImportOvertaken: 409,
+    event_errors.ExportFolderInUse: 500,
+    event_errors.ExportMissing: 500,
+    event_errors.ExportDamaged: 500,
     twin_errors.NoActiveModel: 404,
     twin_errors.TwinNotAdvanced: 404,
     twin_errors.UnknownModelVersion: 404,
@@ -89,6 +113,14 @@ STATUS_OF: dict[type[DtocError], int] = {
 }
 
 RETRY_SECONDS = "2"
+# A server that is still a replica, a session that the idle guard has ended.
+PASSING = ("25006", "25P03")
+DATABASE_AWAY: dict[str, Any] = {
+    "slug": "database-unavailable",
+    "title": "The database cannot be reached",
+    "status": 503,
+    "detail": f"nothing was stored: send the request again in {RETRY_SECONDS} seconds",
+}
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -97,7 +129,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, DtocError):
         set_rollback()
         return _domain_problem(error, request)
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_database_away(error):
         return _database_away(request)
     if isinstance(error, exceptions.ValidationError):
         set_rollback()
@@ -125,17 +157,26 @@ def _domain_problem(error: DtocError, request: Any) -> Response:
         status=STATUS_OF[type(error)],
         detail=str(error),
         request=request,
+        **{name: error.fields[name] for name in getattr(error, "members", ())},
     )
+
+
+def is_database_away(error: Exception) -> bool:
+    """The same request may well succeed in a moment: nothing is wrong with it."""
+    if isinstance(error, InternalError):
+        return getattr(error.__cause__, "pgcode", "") in PASSING
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def _database_away(request: Any) -> Response:
-    response = problem_response(
-        slug="database-unavailable",
-        title="The database cannot be reached",
-        status=503,
-        detail=f"nothing was stored: send the request again in {RETRY_SECONDS} seconds",
-        request=request,
-    )
+    response = problem_response(request=request, **DATABASE_AWAY)
+    response["Retry-After"] = RETRY_SECONDS
+    return response
+
+
+def plain_database_away(request: HttpRequest) -> JsonResponse:
+    """The same where no view of the framework is involved: tokens, metrics, the admin."""
+    response = plain_problem_response(request, **DATABASE_AWAY)
     response["Retry-After"] = RETRY_SECONDS
     return response
 

@@ -41,3 +41,12 @@ def with_problem_responses(result: dict[str, Any], **kwargs: Any) -> dict[str, A
         for method in METHODS & path.keys():
             path[method]["responses"].setdefault("default", answer)
     return result
+
+
+def with_dual_update(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """``result`` says that a single event may be answered by its twin, which events cannot know."""
+    answers = result["components"]["schemas"].get("EventsAnswer")
+    twin = {"$ref": "#/components/schemas/Twin"}
+    if answers is not None and twin not in answers["oneOf"]:
+        answers["oneOf"].append(twin)
+    return result

@@ -3,14 +3,23 @@
 | variable | default | meaning |
 | --- | --- | --- |
 | DTOC_DATABASE_URL | a private PostgreSQL | postgresql://user:secret@host:5432/name |
+| DTOC_IDLE_IN_TRANSACTION_SECONDS | 60 | ends sessions that forget a transaction; 0 leaves it out |
 | DTOC_REDIS_URL | a private Redis | redis://:password@host:6379/0 |
 | DTOC_HOME | .dtoc/ beside manage.py | keys, model artefacts, private servers |
 | DTOC_DEVICE | cuda where there is one, else cpu | the device of torch |
 | DTOC_SECRET_KEY | a key file under DTOC_HOME | signs cookies and cursors |
 | DTOC_KEK_FILE | DTOC_HOME/keys/kek | the key-encryption key of the identity vault |
+| DTOC_IMPORT_BYTES | 1073741824 | the largest file that the API takes for an import |
 | DTOC_HOSTS | localhost | host names to answer to, separated by commas |
 | DTOC_DEBUG | 0 | 1 shows error pages with settings; never in production |
+| DTOC_QUARANTINE_DAYS | 30 | after these a quarantined body is destroyed |
+| DTOC_QUARANTINE_DAYS_UNREADABLE | 7 | the same where nobody can tell whose it is |
+| DTOC_QUARANTINE_DAYS_RESOLVED | 90 | after these what is left of a resolved row goes |
 | DTOC_LOG_FORMAT | text | text or json |
+| DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
+| DTOC_WRITE_KEY_BURST | 10000 | how much of it at once |
+| DTOC_CLIENT_EVENTS_PER_SECOND | 0 | how fast an API client may send; 0: no limit |
+| DTOC_CLIENT_BURST | 500000 | how much of it at once |
 """
 
 import os
@@ -29,6 +38,14 @@ DTOC_DEVICE = os.environ.get("DTOC_DEVICE") or None
 DTOC_KEK_FILE = servers.path_from("DTOC_KEK_FILE", DTOC_HOME / "keys" / "kek")
 DTOC_LOOKUP_KEY_FILE = servers.path_from("DTOC_LOOKUP_KEY_FILE", DTOC_HOME / "keys" / "lookup")
 DTOC_SIGNING_KEY_FILE = servers.path_from("DTOC_SIGNING_KEY_FILE", DTOC_HOME / "keys" / "signing")
+DTOC_WRITE_KEY_EVENTS_PER_SECOND = int(os.environ.get("DTOC_WRITE_KEY_EVENTS_PER_SECOND", 1_000))
+DTOC_WRITE_KEY_BURST = int(os.environ.get("DTOC_WRITE_KEY_BURST", 10_000))
+DTOC_CLIENT_EVENTS_PER_SECOND = int(os.environ.get("DTOC_CLIENT_EVENTS_PER_SECOND", 0))
+DTOC_CLIENT_BURST = int(os.environ.get("DTOC_CLIENT_BURST", 500_000))
+DTOC_QUARANTINE_DAYS = int(os.environ.get("DTOC_QUARANTINE_DAYS", 30))
+DTOC_QUARANTINE_DAYS_UNREADABLE = int(os.environ.get("DTOC_QUARANTINE_DAYS_UNREADABLE", 7))
+DTOC_QUARANTINE_DAYS_RESOLVED = int(os.environ.get("DTOC_QUARANTINE_DAYS_RESOLVED", 90))
+DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
 
 DEBUG = os.environ.get("DTOC_DEBUG") == "1"
@@ -87,7 +104,14 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": servers.database_settings(os.environ.get("DTOC_DATABASE_URL"))}
+DATABASES = {
+    "default": servers.database_settings(
+        os.environ.get("DTOC_DATABASE_URL"),
+        idle_in_transaction_seconds=int(
+            os.environ.get("DTOC_IDLE_IN_TRANSACTION_SECONDS") or servers.IDLE_SECONDS
+        ),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = os.environ.get("DTOC_REDIS_URL") or "redis://127.0.0.1:6379/0"
 
@@ -98,7 +122,19 @@ STORAGES: dict[str, Any] = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": DTOC_HOME / "models"},
     },
+    "imports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": DTOC_HOME / "imports",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
 }
+# Uploads land here first. Like the storage above, workers and web processes have to share it.
+FILE_UPLOAD_TEMP_DIR = DTOC_HOME / "incoming"
+FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+DTOC_IMPORT_BYTES = int(os.environ.get("DTOC_IMPORT_BYTES", 1024**3))
 STATIC_URL = "static/"
 STATIC_ROOT = DTOC_HOME / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a folder that is not there
@@ -126,9 +162,7 @@ OAUTH2_PROVIDER = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "oauth2_provider.contrib.rest_framework.OAuth2Authentication"
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScopes"],
     "DEFAULT_RENDERER_CLASSES": ["common.api.renderers.MillisecondJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -155,11 +189,14 @@ SPECTACULAR_SETTINGS = {
         "CustomerStatus": "customers.models.Customer.Status",
         "RequestStatus": "customers.models.DataSubjectRequest.Status",
         "OperationStatus": "common.models.Operation.Status",
+        "QuarantinedStatus": "events.models.QuarantinedEvent.Status",
+        "QuarantinedForm": "events.models.QuarantinedEvent.Form",
         "ModelVersionState": "twins.models.ModelVersion.State",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "dtoc_project.schema.with_problem_responses",
+        "dtoc_project.schema.with_dual_update",
     ],
 }
 
@@ -174,6 +211,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_ANNOTATIONS = {
     "twins.train": {"time_limit": 4 * 3600},
+    "events.run_import": {"time_limit": 3600},  # a minute of storing, behind rows read over
     "customers.run_erasure": {"time_limit": 3600},  # the scan reads every table
 }
 # Redis hands a task that runs longer than this to a second worker, so it exceeds the longest limit.
@@ -200,7 +238,12 @@ CELERY_BEAT_SCHEDULE = {
     "advance twins that lag": {"task": "twins.sweep", "schedule": 5.0},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
     "tidy up": {"task": "common.tidy", "schedule": 3600.0},
+    "put past days together": {"task": "events.compact_sku_days", "schedule": 24 * 3600.0},
+    "tidy quarantine": {"task": "events.tidy_quarantine", "schedule": 900.0},
+    "resume replays": {"task": "events.sweep_replays", "schedule": 30.0},
     "resume erasures": {"task": "customers.sweep_erasures", "schedule": 30.0},
+    "resume imports": {"task": "events.sweep_imports", "schedule": 15.0},
+    "mark how far the feed is whole": {"task": "events.mark_feed", "schedule": 10.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DTOC_HOME / "celerybeat-schedule")
 

@@ -28,6 +28,7 @@ urlpatterns = [
     path("api/v1/", include("events.api.urls")),
     path("api/v1/", include("twins.api.urls")),
     path("api/v1/", include("campaigns.api.urls")),
+    path("v1/", include("events.api.collector_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/reference/", SpectacularRedocView.as_view(url_name="schema"), name="reference"),

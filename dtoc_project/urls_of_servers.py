@@ -8,11 +8,24 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 SCHEMES = ("postgresql", "postgres")
+IDLE_SECONDS = 60
+# Whoever talks to a server that is gone learns it within some ten seconds: while connecting, and
+# by the network's own means while waiting for an answer. A URL may say otherwise.
+ENDING_WAITS = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 
 
-def database_settings(url: str | None) -> dict[str, Any]:
+def database_settings(
+    url: str | None, *, idle_in_transaction_seconds: int = IDLE_SECONDS
+) -> dict[str, Any]:
     """Django's settings for ``postgresql://user:password@host:port/name?option=value``.
 
+    Sessions have the guard of :func:`_session`; 0 seconds leave it to the server's configuration.
     Without a URL they name a local server: tools such as mypy load the settings and start nothing.
 
     Raises:
@@ -24,9 +37,10 @@ def database_settings(url: str | None) -> dict[str, Any]:
             f"DTOC_DATABASE_URL starts with {parts.scheme!r}: expected "
             "postgresql://user:password@host:5432/name"
         )
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    options = {**ENDING_WAITS, **_session(idle_in_transaction_seconds), **asked}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "dtoc_project.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -36,6 +50,20 @@ def database_settings(url: str | None) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }
+
+
+def _session(idle_in_transaction_seconds: int) -> dict[str, str]:
+    """The server ends a session that leaves its transaction open and says nothing for so long.
+
+    Such a transaction holds back the feed for everybody, and whoever wants a lock of it. There is
+    no ``lock_timeout``: the holder of a lock either works, and waiting is right, or has been
+    forgotten, and then this guard ends it. There is no ``statement_timeout``: imports, scans and
+    exports for training rightly take minutes, and none of them is idle.
+    """
+    if not idle_in_transaction_seconds:
+        return {}
+    milliseconds = idle_in_transaction_seconds * 1000
+    return {"options": f"-c idle_in_transaction_session_timeout={milliseconds}"}
 
 
 def broker_url(redis_url: str) -> str:

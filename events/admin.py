@@ -9,21 +9,41 @@ from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
+from events.admin_imports import ExportAdmin as ExportAdmin
+from events.admin_imports import ImportAdmin as ImportAdmin
+from events.admin_quarantine import QuarantinedEventAdmin as QuarantinedEventAdmin
+from events.admin_types import CustomTypeAdmin as CustomTypeAdmin
 from events.catalogue import CATALOGUE
-from events.models import Event, Intake, QuarantinedEvent, Stream
+from events.custom_types import custom_type_names
+from events.models import Event, Intake, Stream
 
 
 class EventTypeFilter(admin.SimpleListFilter):
-    """The types of the catalogue; asking the table for its distinct types would read all of it."""
+    """The types that there are; asking the table for its distinct types would read all of it."""
 
     title = "type"
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted(CATALOGUE)]
+        return [(name, name) for name in sorted([*CATALOGUE, *custom_type_names()])]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
         return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+class OutlierFilter(admin.SimpleListFilter):
+    """Order lines far from what their item usually sells like; a small index holds them."""
+
+    title = "mark"
+    parameter_name = "mark"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("outlier", "outlier")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        if self.value() == "outlier":
+            return queryset.filter(metadata__contains={"outlier": True})
+        return queryset
 
 
 class LagFilter(admin.SimpleListFilter):
@@ -62,13 +82,20 @@ class ByPseudonym(ReadOnlyAdmin):
 class EventAdmin(ByPseudonym):
     """Events in the order of their arrival, the newest first."""
 
-    list_display = ("occurred_at", "type", "stream", "version", "is_technical", "recorded_at")
-    list_filter = (EventTypeFilter,)
-    ordering = (RawSQL("events_event.txid", ()).desc(),)  # with the key behind it: the feed's index
+    list_display = (
+        "occurred_at", "type", "stream", "version", "is_technical", "is_outlier", "recorded_at",
+    )  # fmt: skip
+    list_filter = (EventTypeFilter, OutlierFilter)
+    # With the key behind them: the feed's index.
+    ordering = (RawSQL("events_event.epoch", ()).desc(), RawSQL("events_event.txid", ()).desc())
 
     @admin.display(boolean=True, description="technical")
     def is_technical(self, event: Event) -> bool:
         return bool(event.metadata.get("technical"))
+
+    @admin.display(boolean=True, description="outlier")
+    def is_outlier(self, event: Event) -> bool:
+        return bool(event.metadata.get("outlier"))
 
 
 @admin.register(Stream)
@@ -78,16 +105,6 @@ class StreamAdmin(ByPseudonym):
     list_display = ("stream", "version", "advanced_version", "lag_events", "shard")
     list_filter = (LagFilter,)
     ordering = ("stream",)
-
-
-@admin.register(QuarantinedEvent)
-class QuarantinedEventAdmin(ByPseudonym):
-    """Why events could not be stored; the body stays sealed."""
-
-    list_display = ("received_at", "source", "reason", "detail", "stream")
-    list_filter = ("reason",)
-    ordering = ("-id",)
-    exclude = ("body", "subject_digest")
 
 
 @admin.register(Intake)

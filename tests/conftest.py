@@ -14,9 +14,29 @@ from oauth2_provider.models import get_access_token_model
 from rest_framework.test import APIClient
 
 from access.models import ApiClient
+from access.tokens import recent_tokens
 from common.clock import now
+from events.services.outliers import windows
 
 Api = Callable[..., APIClient]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that drive the running stack share it, so one worker has them all.
+
+    Those that break things come first: they wait more than they work.
+    """
+    root = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(root / "e2e"):
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+    items.sort(key=lambda item: not item.path.is_relative_to(root / "faults"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered_from_another_test() -> None:
+    recent_tokens.clear()
+    windows.clear()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 2
 def nudge_shards(shards: Iterable[int]) -> None:
     """A worker has been told of each shard, unless one was told just now and has not begun."""
     try:
-        fresh = [shard for shard in sorted(shards) if _first(shard)]
+        fresh = _first_told(sorted(shards))
     except redis.RedisError as error:
         logger.warning("nudge lost", extra={"task": TASK, "error": str(error)})
         return
@@ -41,8 +41,16 @@ def begin_shard(shard: int) -> None:
         logger.warning("nudge key kept", extra={"shard": shard, "error": str(error)})
 
 
-def _first(shard: int) -> bool:
-    return bool(_client().set(_key(shard), 1, nx=True, ex=EXPIRY_SECONDS))
+def _first_told(shards: list[int]) -> list[int]:
+    """Those of the shards that no worker was told of just now; from here on one was."""
+    if len(shards) == 1:
+        told = [_client().set(_key(shards[0]), 1, nx=True, ex=EXPIRY_SECONDS)]
+    else:
+        with _client().pipeline(transaction=False) as together:
+            for shard in shards:
+                together.set(_key(shard), 1, nx=True, ex=EXPIRY_SECONDS)
+            told = together.execute()
+    return [shard for shard, is_first in zip(shards, told, strict=True) if is_first]
 
 
 def _key(shard: int) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +27,7 @@ from common.operations import (
     remaining_chunks,
     succeed_operation,
 )
+from common.outbox import announce
 from ml.errors import MlError
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ def run_simulation(
             _work_on(run, chunk, holder, clock)
     except (DtocError, MlError) as error:
         logger.warning("simulation failed", extra={"simulation": str(run.id), "code": error.code})
-        fail_operation(operation_id=operation_id, code=error.code, detail=str(error), at=clock())
+        _fail(run, code=error.code, detail=str(error), at=clock())
         return True
     return False
 
@@ -88,16 +90,30 @@ def complete_simulation(*, run: SimulationRun, at: datetime) -> bool:
         if not succeed_operation(operation_id=run.operation_id, result_url=url, at=at):
             return False
         SimulationRun.objects.filter(id=run.id).update(result=result, steps=steps)
+        announce(type="simulation.succeeded", body=_message(run), at=at)
     return True
+
+
+@transaction.atomic
+def _fail(run: SimulationRun, *, code: str, detail: str, at: datetime) -> None:
+    if fail_operation(operation_id=run.operation_id, code=code, detail=detail, at=at):
+        announce(type="simulation.failed", body={**_message(run), "code": code}, at=at)
+
+
+def _message(run: SimulationRun) -> dict[str, Any]:
+    return {
+        "simulation_id": str(run.id),
+        "campaign_id": str(run.campaign_id),
+        "operation_id": str(run.operation_id),
+        "links": {"simulation": reverse("simulation", args=[run.id])},
+    }
 
 
 def _work_on(run: SimulationRun, chunk: WorkChunk, holder: str, clock: Clock) -> None:
     if chunk.attempt > MOST_ATTEMPTS:
         # It has taken its worker down every time; an endless loop would take down all of them.
         detail = f"chunk {chunk.number} was begun {MOST_ATTEMPTS} times and never finished"
-        fail_operation(
-            operation_id=run.operation_id, code="chunk-never-finished", detail=detail, at=clock()
-        )
+        _fail(run, code="chunk-never-finished", detail=detail, at=clock())
         return
     with kept_lease(chunk_id=chunk.id, holder=holder, clock=clock):
         sums = simulated(run, chunk.number, response_of(run))

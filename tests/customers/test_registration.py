@@ -98,7 +98,7 @@ def test_five_thousand_customers_are_registered_within_a_few_seconds(db):
 def test_the_number_of_queries_does_not_grow_with_the_batch(db, django_assert_num_queries):
     newcomers = [somebody() for _ in range(40)]
     answer = register_customers(newcomers=newcomers[:20], at=NOON)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         resolution = resolve_identities([newcomer.key for newcomer in newcomers])
     assert resolution.known == answer
     assert resolution.unknown == [newcomer.key for newcomer in newcomers[20:]]

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from common.api.pagination import SignedCursorPagination
 from common.clock import now, truncated
 from customers.selectors import customer_by_pseudonym
+from twins.api.representation import etag_of
 from twins.api.serializers import (
     ModelVersionDetailSerializer,
     ModelVersionSerializer,
@@ -111,7 +112,7 @@ class ModelView(APIView):
 
 
 def _answer(request: Request, twin: Twin, as_of: datetime | None) -> Response:
-    headers = {"ETag": f'"{twin.pseudonym}.{twin.model_version_id}.{twin.stream_version}"'}
+    headers = {"ETag": etag_of(twin)}
     if _matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
         return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
     # An event may be dated a little ahead of our clock.

@@ -4,7 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.urls import reverse
 
+from common.outbox import announce
 from events.services import set_advanced_from
 from twins.errors import ModelAlreadyActive, ModelNotBetter, UnknownModelVersion
 from twins.models import Activation, ModelVersion, Twin
@@ -43,7 +45,18 @@ def activate_model(*, model_id: UUID, at: datetime, reason: str = "") -> ModelVe
         cursor.execute(LOCK_STREAMS)
     twins = Twin.objects.filter(model_version=version)
     set_advanced_from(versions=dict(twins.values_list("pseudonym", "stream_version")))
+    _announce(version, active, at)
     return version
+
+
+def _announce(version: ModelVersion, replaced: ModelVersion | None, at: datetime) -> None:
+    body = {
+        "model_id": str(version.id),
+        "name": version.name,
+        "replaced": None if replaced is None else str(replaced.id),
+        "links": {"model": reverse("model", args=[version.id])},
+    }
+    announce(type="model.activated", body=body, at=at)
 
 
 def comparison(version: ModelVersion, active: ModelVersion) -> str:

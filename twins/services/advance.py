@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from events.services import Claim, claim_lagging, mark_advanced
+from events.services import Claim, claim_lagging, claim_stream, mark_advanced
 from twins.folding import Histories, fold, late_streams, unseen_of, whole_histories
 from twins.heads import read_heads, write_heads
 from twins.pointer import share_pointer
@@ -45,6 +45,17 @@ def advance(*, shard: int, at: datetime, limit: int = STREAMS_PER_BATCH) -> Adva
     if not claims:
         return AdvanceReport()
     return _fold_claims(model_id, claims, at)
+
+
+@transaction.atomic
+def advance_stream(*, pseudonym: UUID, at: datetime) -> AdvanceReport:
+    """One twin has seen all events of its stream, by this call or by a worker it waited for."""
+    share_pointer()
+    model_id = active_model_id()
+    claim = claim_stream(pseudonym) if model_id else None
+    if model_id is None or claim is None:
+        return AdvanceReport()
+    return _fold_claims(model_id, [claim], at)
 
 
 def advance_all(

@@ -1,0 +1,29 @@
+"""The dual update: an event that is stored and folded in one call answers the new twin."""
+
+from datetime import datetime
+from uuid import UUID
+
+from events.subscribers import Representation
+from twins.api.serializers import TwinSerializer
+from twins.documents import document_of
+from twins.models import Twin
+from twins.selectors import active_model_id, find_twin
+from twins.services import advance_stream
+
+
+def new_twin(pseudonym: UUID, at: datetime) -> Representation | None:
+    """The twin after all events of its stream; None while no model is active."""
+    if active_model_id() is None:
+        return None
+    advance_stream(pseudonym=pseudonym, at=at)
+    twin = find_twin(pseudonym)
+    if twin is None:
+        return None
+    # An event may be dated a little ahead of our clock.
+    document = document_of(twin, as_of=max(at, twin.clock_at or at))
+    return Representation(body=TwinSerializer(document).data, etag=etag_of(twin))
+
+
+def etag_of(twin: Twin) -> str:
+    """The strong ETag of a twin: customer, model, stream version."""
+    return f'"{twin.pseudonym}.{twin.model_version_id}.{twin.stream_version}"'
