@@ -16,6 +16,8 @@ def truncated(moment: datetime) -> datetime:
     Raises:
         ValueError: ``moment`` has no time zone.
     """
+    if moment.tzinfo is UTC and moment.microsecond % 1000 == 0:
+        return moment  # nearly always, on the hot path
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
     moment = moment.astimezone(UTC)

@@ -229,6 +229,11 @@ def plain_amount(amount: Decimal) -> Decimal:
     """``amount`` without trailing zeros or exponent, so that 2.50 and 2.5 are the same content."""
     if not amount.is_finite() or abs(amount) > LARGEST_AMOUNT or amount.adjusted() < -12:
         raise ValueError(f"an amount must be a number up to {LARGEST_AMOUNT}")
+    return _plain(amount)
+
+
+@lru_cache(maxsize=65_536)  # prices repeat, and equal ones have one plain form
+def _plain(amount: Decimal) -> Decimal:
     short = amount.normalize()
     exponent = short.as_tuple().exponent
     return short.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short

@@ -21,6 +21,7 @@ from events.services.outliers import windows
 Api = Callable[..., APIClient]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that drive the running stack share it, so one worker has them all.
 

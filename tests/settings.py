@@ -31,6 +31,6 @@ if not (os.environ.get("DTOC_DATABASE_URL") and os.environ.get("DTOC_REDIS_URL")
     atexit.register(shutil.rmtree, _home, ignore_errors=True)  # runs after the servers have stopped
     embedded.start()
 
-from dtoc_project.settings import *  # noqa: F403
+from dtoc_project.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick log-ins

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -179,7 +181,12 @@ def _row(number: int, event: NewEvent, slots: Mapping[UUID, int]) -> _Row:
 def logarithms(line: OrderLine) -> tuple[float, float]:
     """Of the quantity and of the value: a quantity of 200 is to 20 what 20 is to 2."""
     q = math.log(line.quantity)
-    return q, q + math.log(line.unit_price)
+    return q, q + _log_of(line.unit_price)
+
+
+@lru_cache(maxsize=65_536)  # prices repeat, and a decimal's logarithm takes its time
+def _log_of(price: Decimal) -> float:
+    return math.log(price)
 
 
 def _translated(error: DatabaseError) -> Exception:
