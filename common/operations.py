@@ -95,8 +95,15 @@ def give_chunk_back(*, chunk_id: int, holder: str) -> bool:
 
 def renew_lease(*, chunk_id: int, holder: str, at: datetime) -> bool:
     """The lease runs for another 60 s; False where it is no longer ours or the work has ended."""
-    chunk = WorkChunk.objects.filter(id=chunk_id, holder=holder, state=WorkChunk.State.LEASED)
-    return bool(chunk.filter(operation__status__in=UNFINISHED).update(lease_until=at + LEASE))
+    # The holder is asked of the row itself: behind a join, whoever waited for the one that takes the
+    # lease over would still see the old holder.
+    chunk = WorkChunk.objects.filter(
+        id=chunk_id,
+        holder=holder,
+        state=WorkChunk.State.LEASED,
+        operation__in=Operation.objects.filter(status__in=UNFINISHED),
+    )
+    return bool(chunk.update(lease_until=at + LEASE))
 
 
 @transaction.atomic

@@ -21,19 +21,6 @@ from events.services.outliers import windows
 Api = Callable[..., APIClient]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks for groups in this hook, too
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that drive the running stack share it, so one worker has them all.
-
-    Those that break things come first: they wait more than they work.
-    """
-    root = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(root / "e2e"):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
-    items.sort(key=lambda item: not item.path.is_relative_to(root / "faults"))
-
-
 @pytest.fixture(autouse=True)
 def _nothing_remembered_from_another_test() -> None:
     recent_tokens.clear()

@@ -43,7 +43,8 @@ def stack() -> Iterator[Stack]:
     hidden = ("DTOC_DATABASE_URL", "DTOC_REDIS_URL", "DJANGO_SETTINGS_MODULE")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     environment = {**kept, "DTOC_HOME": str(home), "DTOC_DEVICE": "cpu", "COLUMNS": "120"}
-    port = ports.first_free(18_000)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    port = ports.first_free(18_000 + 50 * int(worker))  # apart from the stack of another worker
     found = Stack(f"http://127.0.0.1:{port}", home, environment)
     try:
         fill(found)

@@ -31,7 +31,8 @@ class Site:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.cluster = Cluster(home / "postgres")
-        self.port = ports.first_free(19_000)
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        self.port = ports.first_free(19_000 + 50 * int(worker))  # apart from another worker's
         self.base = f"http://127.0.0.1:{self.port}"
         self.running: dict[str, subprocess.Popen] = {}
         self.senders: list[subprocess.Popen] = []
