@@ -95,7 +95,7 @@ def give_chunk_back(*, chunk_id: int, holder: str) -> bool:
 
 def renew_lease(*, chunk_id: int, holder: str, at: datetime) -> bool:
     """The lease runs for another 60 s; False where it is no longer ours or the work has ended."""
-    # The holder is asked of the row itself: behind a join, whoever waited for the one that takes the
+    # The holder is asked of the row itself: behind a join, who waited for somebody that took the
     # lease over would still see the old holder.
     chunk = WorkChunk.objects.filter(
         id=chunk_id,
