@@ -16,10 +16,11 @@ def ask_later(task_name: str, **kwargs: Any) -> None:
     A nudge, not a promise: where the broker is out of reach it is logged and dropped, because every
     kind of work is also found by a periodic sweep over the database.
     """
-    transaction.on_commit(lambda: _send(task_name, kwargs))
+    transaction.on_commit(lambda: ask_now(task_name, **kwargs))
 
 
-def _send(task_name: str, kwargs: dict[str, Any]) -> None:
+def ask_now(task_name: str, **kwargs: Any) -> None:
+    """The same for what is committed already; needs no database."""
     try:
         current_app.send_task(task_name, kwargs=kwargs, retry=False)
     except OperationalError as error:

@@ -32,12 +32,8 @@ class Resolution:
     invalid: set[IdentityKey]  # these cannot be registered
 
 
-# Both tables in one round trip, without a query builder: every event that comes in asks this.
-RESOLVE = """
-SELECT digest, customer_id FROM customers_identity WHERE digest = ANY(%(digests)s::bytea[])
-UNION ALL
-SELECT digest, NULL FROM customers_suppression WHERE digest = ANY(%(digests)s::bytea[])
-"""
+# Both tables in one round trip, with a plan that is kept: every event that comes in asks this.
+RESOLVE = "SELECT digest, customer FROM customers_resolve(%(digests)s::bytea[])"
 
 
 def resolve_identities(keys: Iterable[IdentityKey]) -> Resolution:

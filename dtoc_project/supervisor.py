@@ -26,10 +26,7 @@ def commands(*, port: int, flower_port: int, web_processes: int = WEB_PROCESSES)
         queue: f"{celery} worker -Q {queue} -n {queue}@%h -c {processes} --loglevel INFO"
         for queue, processes in PROCESSES_OF.items()
     }
-    web = (
-        f"{python} -m gunicorn dtoc_project.wsgi --config python:dtoc_project.gunicorn "
-        f"--bind 127.0.0.1:{port} --workers {web_processes}"
-    )
+    web = f"{python} -m dtoc_project.server --port {port} --processes {web_processes}"
     flower = f"{celery} flower --address=127.0.0.1 --port={flower_port} --logging=warning"
     return {"web": web, **workers, "beat": f"{celery} beat --loglevel WARNING", "flower": flower}
 

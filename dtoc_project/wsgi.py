@@ -1,4 +1,4 @@
-"""The web application, for gunicorn: ``gunicorn dtoc_project.wsgi``."""
+"""The web application, for any WSGI server; ours is ``python -m dtoc_project.server``."""
 
 import os
 

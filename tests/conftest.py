@@ -1,7 +1,7 @@
 """The ground of every test: real servers (``tests.settings``) and real access tokens."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from access.models import ApiClient
 from access.tokens import recent_tokens
 from common.clock import now
 from events.services.outliers import windows
+from tests.events.builders import empty_event_store
 
 Api = Callable[..., APIClient]
 
@@ -25,6 +26,19 @@ Api = Callable[..., APIClient]
 def _nothing_remembered_from_another_test() -> None:
     recent_tokens.clear()
     windows.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_committed_event_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Which test comes next in this process is the distribution's choice, not ours."""
+    marker = request.node.get_closest_marker("django_db")
+    commits = marker is not None and marker.kwargs.get("transaction", False)
+    if commits or "transactional_db" in request.fixturenames:
+        request.getfixturevalue("transactional_db")
+        yield
+        empty_event_store()
+    else:
+        yield
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ class TwinsConfig(AppConfig):
         from customers.links import register_link
         from events.subscribers import on_appended, represented_by
         from twins.erasure import SNAPSHOTS, TWINS
-        from twins.nudges import nudge_shards
+        from twins.nudges import messenger
 
-        on_appended(nudge_shards)
+        on_appended(messenger.tell)
         represented_by(_new_twin)
         register_store(TWINS)
         register_store(SNAPSHOTS)

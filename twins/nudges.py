@@ -4,22 +4,27 @@ A nudge leaves a key in Redis until a worker begins, or until it runs out: a flo
 one task for each shard. A lost nudge is made good by the periodic sweep.
 """
 
+import atexit
 import logging
+import os
+import time
 from collections.abc import Iterable
 from functools import cache
+from threading import Event, Lock, Thread
 
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from common.later import ask_later
+from common.later import ask_now
 
 logger = logging.getLogger(__name__)
 
 TASK = "twins.advance_shard"
 EXPIRY_SECONDS = 10
 TIMEOUT_SECONDS = 2
+GATHERING_SECONDS = 0.005
 
 
 def nudge_shards(shards: Iterable[int]) -> None:
@@ -30,7 +35,7 @@ def nudge_shards(shards: Iterable[int]) -> None:
         logger.warning("nudge lost", extra={"task": TASK, "error": str(error)})
         return
     for shard in fresh:
-        ask_later(TASK, shard=shard)
+        ask_now(TASK, shard=shard)
 
 
 def begin_shard(shard: int) -> None:
@@ -66,3 +71,49 @@ def _client() -> redis.Redis:
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+class Messenger:
+    """Nudges from a thread of its own, so that whoever appends does not wait for Redis.
+
+    What is told within 5 ms goes out together. A process that is killed takes at most that much
+    with it, which the sweep makes good; one that ends sends it before.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+        atexit.register(self.send)
+
+    def tell(self, shards: set[int]) -> None:
+        """Workers will be told of these shards; after the commit, as all nudges."""
+        with self._lock:
+            self._waiting |= shards
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="nudges", daemon=True)
+                self._thread.start()
+        self._told.set()
+
+    def send(self) -> None:
+        """What has been told up to now is sent."""
+        with self._lock:
+            shards, self._waiting = self._waiting, set()
+        if shards:
+            nudge_shards(shards)
+
+    def _begin(self) -> None:
+        self._lock, self._told = Lock(), Event()
+        self._waiting: set[int] = set()
+        self._thread: Thread | None = None  # a fork does not take threads along
+
+    def _run(self) -> None:
+        while self._told.wait():
+            time.sleep(GATHERING_SECONDS)
+            self._told.clear()
+            try:
+                self.send()
+            except Exception:  # the thread outlives whatever one message met
+                logger.exception("nudge lost", extra={"task": TASK})
+
+
+messenger = Messenger()

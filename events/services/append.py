@@ -1,7 +1,7 @@
 """Appending: the only way into the event table."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -75,6 +75,7 @@ def append_batch(
     at: datetime,
     also_lock: Iterable[UUID] = (),
     counted_for: str | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> list[Appended]:
     """Store each event once, in the given order, and answer for each in that order.
 
@@ -82,7 +83,9 @@ def append_batch(
     content a conflict; both answer the version of the first. A stream that was erased is closed.
     Takes the locks of all streams first, those of ``also_lock`` with them; a caller that writes
     before must have taken them itself. The intake counters of the source ``counted_for`` move with
-    it. One statement: outside a transaction it is one of its own.
+    it. One statement: outside a transaction it is one of its own. ``meanwhile`` is called when all
+    is ready and the database's turn has come: what it begins in another thread then has the
+    interpreter for itself.
 
     Raises:
         AppendOutOfOrder: the caller wrote before it locked, and lost a race.
@@ -93,7 +96,10 @@ def append_batch(
             lock_streams(slots)
         return []
     slots |= {event.stream: slot_of(event.stream) for event in events}
-    results = _execute(events, slots, at, counted_for)
+    rows = _rows(events, slots)
+    if meanwhile is not None:
+        meanwhile()
+    results = _execute(rows, slots, at, counted_for)
     touched = {
         slots[event.stream] % SHARDS
         for event, result in zip(events, results, strict=True)
@@ -142,18 +148,18 @@ def append(
     return result
 
 
-def _execute(
-    events: Sequence[NewEvent],
-    slots: Mapping[UUID, int],
-    at: datetime,
-    counted_for: str | None,
-) -> list[Appended]:
+def _rows(events: Sequence[NewEvent], slots: Mapping[UUID, int]) -> str:
     rows = [_row(number, event, slots) for number, event in enumerate(events)]
-    sent = ENCODER.encode(rows).decode()
+    return ENCODER.encode(rows).decode()
+
+
+def _execute(
+    rows: str, slots: Mapping[UUID, int], at: datetime, counted_for: str | None
+) -> list[Appended]:
     locks = sorted(set(slots.values()))  # ascending: two batches never wait in a circle
     with connection.cursor() as cursor:
         try:
-            cursor.execute(APPEND, [sent, truncated(at), LOCK_CLASS, locks, counted_for])
+            cursor.execute(APPEND, [rows, truncated(at), LOCK_CLASS, locks, counted_for])
         except DatabaseError as error:
             raise _translated(error) from error
         return [Appended(*answer) for answer in cursor.fetchall()]

@@ -42,12 +42,20 @@ def _may_be_tried_again(error: Exception) -> bool:
 
 
 def store_batch(
-    *, batch: Batch, counted: Counts, total: int, policy: Policy, turn: Turn, patience: timedelta
+    *,
+    batch: Batch,
+    counted: Counts,
+    total: int,
+    policy: Policy,
+    turn: Turn,
+    patience: timedelta,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Counts:
     """The rows ended in one place each and the checkpoint is behind them; returns all counts.
 
     ``counted`` holds the rows before. What is passing is tried again, with growing pauses, for
-    ``patience``; a commit whose answer was lost is recognised by the checkpoint.
+    ``patience``; a commit whose answer was lost is recognised by the checkpoint. ``meanwhile`` is
+    that of :func:`append_batch`, and may be called again by another try.
 
     Raises:
         ImportEnded, ImportOvertaken: the turn is over; nothing was stored.
@@ -66,12 +74,18 @@ def store_batch(
                 connection.close_if_unusable_or_obsolete()
             if turn.lock is not None:
                 turn.lock.hold()
-            return _store_once(batch, counted, total, policy, turn, begun)
+            return _store_once(batch, counted, total, policy, turn, begun, meanwhile)
     raise AssertionError("unreachable: the last attempt raises or returns")
 
 
 def _store_once(
-    batch: Batch, counted: Counts, total: int, policy: Policy, turn: Turn, begun: float
+    batch: Batch,
+    counted: Counts,
+    total: int,
+    policy: Policy,
+    turn: Turn,
+    begun: float,
+    meanwhile: Callable[[], None] | None,
 ) -> Counts:
     standing = Import.objects.get(id=turn.import_id)
     if standing.rows == batch.end:
@@ -85,7 +99,7 @@ def _store_once(
         move_checkpoint(turn, batch, counts, total, time.monotonic() - begun)
         reached[:] = [counts]
 
-    ingest_isolating(items=batch.items, policy=policy, within=commit)
+    ingest_isolating(items=batch.items, policy=policy, within=commit, meanwhile=meanwhile)
     return reached[0]
 
 
@@ -125,7 +139,11 @@ def _linked_once(batch: Batch, standing: Import, policy: Policy, turn: Turn) -> 
 
 
 def ingest_isolating(
-    *, items: Sequence[Item], policy: Policy, within: Callable[[IntakeReport], None]
+    *,
+    items: Sequence[Item],
+    policy: Policy,
+    within: Callable[[IntakeReport], None],
+    meanwhile: Callable[[], None] | None = None,
 ) -> IntakeReport:
     """As :func:`ingest`; rows that make it fail go to quarantine as ``poisoned``, all others in.
 
@@ -133,7 +151,7 @@ def ingest_isolating(
         Exception: what failed first, where it is passing, ours, or no fault of single rows.
     """
     try:
-        return ingest(items=items, policy=policy, within=within)
+        return ingest(items=items, policy=policy, within=within, meanwhile=meanwhile)
     except Exception as error:
         if is_passing(error) or isinstance(error, DtocError):
             raise

@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -220,12 +220,12 @@ def _store_all(
     )
     on_chunk(report, 0.0)
     until: datetime | None = None
-    for batch in _read_ahead(batches, policy):
+    for batch, begin_next in _read_ahead(batches, policy):
         if until is None and budget is not None:
             until = turn.clock() + budget
         report.counts = store_batch(
             batch=batch, counted=report.counts, total=_total(file, record, batch.end, batch.done),
-            policy=policy, turn=turn, patience=patience,
+            policy=policy, turn=turn, patience=patience, meanwhile=begin_next,
         )  # fmt: skip
         report.rows = batch.end
         on_chunk(report, batch.done)
@@ -234,11 +234,14 @@ def _store_all(
     return True
 
 
-def _read_ahead(batches: Iterator[Batch], policy: Policy) -> Iterator[Batch]:
-    """The same; while one is stored, the next is read, mapped and cleaned by a thread.
+def _read_ahead(
+    batches: Iterator[Batch], policy: Policy
+) -> Iterator[tuple[Batch, Callable[[], None]]]:
+    """Each with what begins the next: a thread that reads, maps and cleans it.
 
-    The first comes from our own thread: rows that are passed over renew the lease meanwhile, and
-    that belongs to our connection.
+    That should be begun when the database is at work on the one before: two threads that both need
+    the interpreter only keep each other waiting. The first comes from our own thread: rows that are
+    passed over renew the lease meanwhile, and that belongs to our connection.
     """
 
     def following() -> Batch | None:
@@ -250,9 +253,15 @@ def _read_ahead(batches: Iterator[Batch], policy: Policy) -> Iterator[Batch]:
     batch = next(batches, None)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows") as reader:
         while batch is not None:
-            later = reader.submit(following)
-            yield batch
-            batch = later.result()
+            later: list[Future[Batch | None]] = []
+
+            def begin_next(later: list[Future[Batch | None]] = later) -> None:
+                if not later:
+                    later.append(reader.submit(following))
+
+            yield batch, begin_next
+            begin_next()  # where nothing was appended
+            batch = later[0].result()
 
 
 def policy_of(record: Import, mapping: AnyMapping) -> Policy:

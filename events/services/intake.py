@@ -28,7 +28,7 @@ from events.services.append import Appended, NewEvent, append_batch
 from events.services.counters import count_intake
 from events.services.custom_types import observe_types
 from events.services.outliers import with_outliers_marked
-from events.services.quarantine import Kept, quarantine
+from events.services.quarantine import Kept, Sealed, quarantine, sealed
 from events.services.rejected import Rejection, tell_rejected
 from events.services.replayed import FromQuarantine
 
@@ -101,26 +101,32 @@ class _Work:
     event_id: UUID | None = None
     stream: UUID | None = None
     result: Result | None = None
+    sealed: Sealed | None = None  # the body, where it is known already that it will be kept
 
 
 def ingest(
-    *, items: Sequence[Item], policy: Policy, within: Callable[[IntakeReport], None] | None = None
+    *,
+    items: Sequence[Item],
+    policy: Policy,
+    within: Callable[[IntakeReport], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> IntakeReport:
     """Every item is stored, counted as a duplicate, quarantined or refused.
 
     New customers are registered in a transaction of their own; events, quarantine and counters
     then commit together. Sent again, the whole batch is duplicates. ``within`` is called at the end
     of that transaction: what it writes commits with the events, what it raises undoes them.
+    ``meanwhile`` is that of :func:`append_batch`.
     """
     custom = _custom_types(items, policy)
     works = [_taken_ahead(item) or _cleaned(item, policy, custom) for item in items]
     _resolve(works, policy)
     doubtful = [work for work in works if work.result is not None]
     if not doubtful and within is None:
-        _append(works, policy)  # a single statement needs no transaction around it
+        _append(works, policy, meanwhile)  # a single statement needs no transaction around it
         return _told(IntakeReport([_finished(work) for work in works]), policy)
     with transaction.atomic():
-        _append(works, policy)  # first of all, because it takes the locks
+        _append(works, policy, meanwhile)  # first of all, because it takes the locks
         _quarantine(doubtful, policy)
         rest = IntakeReport([_finished(work) for work in doubtful])
         count_intake(policy.counted_as or policy.source, len(doubtful), rest.counts)
@@ -138,6 +144,8 @@ def clean_ahead(items: Sequence[Item], policy: Policy) -> None:
     for item in items:
         if isinstance(item.envelope, Envelope) and item.envelope.type in CATALOGUE:
             item.ahead = _cleaned(item, policy, {})
+            if item.ahead.result is not None:
+                item.ahead.sealed = sealed(item.body())
 
 
 def _taken_ahead(item: Item) -> _Work | None:
@@ -247,7 +255,7 @@ def _registered(
     return register_customers(newcomers=list(newcomers.values()), at=since)
 
 
-def _append(works: Sequence[_Work], policy: Policy) -> None:
+def _append(works: Sequence[_Work], policy: Policy, meanwhile: Callable[[], None] | None) -> None:
     ready = [work for work in works if work.result is None]
     events = with_outliers_marked([_new_event(work, policy) for work in ready])
     appended = append_batch(
@@ -255,6 +263,7 @@ def _append(works: Sequence[_Work], policy: Policy) -> None:
         at=policy.at,
         also_lock={work.stream for work in works if work.stream is not None},
         counted_for=policy.counted_as or policy.source,
+        meanwhile=meanwhile,
     )
     for work, event, stored in zip(ready, events, appended, strict=True):
         work.result = _result_of(work, event, stored)
@@ -321,7 +330,7 @@ def _kept(work: _Work, policy: Policy) -> Kept:
         event_id=result.event_id,
         stream=work.stream,
         identity=work.name if work.stream is None and isinstance(work.name, tuple) else None,
-        body=work.item.body(),
+        body=work.sealed or sealed(work.item.body()),
         form=work.item.form,
         may_register=policy.may_register,
     )

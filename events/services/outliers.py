@@ -26,7 +26,6 @@ DEVIATIONS = 3.0
 # An item that always sells by the piece has no deviation at all; two pieces are no outlier though.
 LEAST_DEVIATION = 0.25  # three of them are a factor of 2.1
 KEPT_SECONDS = 60.0
-KEPT_SECONDS_WHILE_FEW = 2.0
 MARGIN_DAYS = 30  # kept beyond the window, so that a line of last week loads nothing again
 LARGEST = 20_000  # items
 
@@ -117,9 +116,7 @@ class Window:
 
     def is_good(self, moment: float, first_day: int) -> bool:
         """Whether it reaches back as far as is asked, and was loaded not too long ago."""
-        few = self.total.n < LEAST_LINES
-        kept = KEPT_SECONDS_WHILE_FEW if few else KEPT_SECONDS
-        return self.since <= first_day and moment - self.loaded_at < kept
+        return self.since <= first_day and moment - self.loaded_at < KEPT_SECONDS
 
     def _move(self, days: range, sign: int) -> None:
         for day in days:

@@ -69,6 +69,14 @@ SETTLE = "SELECT events_settle(%s, %s::uuid[], %s::uuid[], %s::int[], %s)"
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """A body as quarantine keeps it: encrypted, and by its keyed digest to recognise it."""
+
+    body: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """An event on its way into quarantine. ``identity``: of somebody who is no customer (yet)."""
 
@@ -77,7 +85,7 @@ class Kept:
     event_id: UUID | None
     stream: UUID | None
     identity: IdentityKey | None
-    body: bytes
+    body: Sealed
     form: str = QuarantinedEvent.Form.NATIVE.value
     may_register: bool = False
 
@@ -138,6 +146,11 @@ def settle(*, source: str, at: datetime, stored: Mapping[UUID, Stored]) -> None:
         versions = [one.version for one in stored.values()]
         with connection.cursor() as cursor:
             cursor.execute(SETTLE, [source, list(stored), streams, versions, at])
+
+
+def sealed(plain: bytes) -> Sealed:
+    """The body, ready to be kept."""
+    return Sealed(seal_body(plain), body_digest(plain))
 
 
 def body_digest(plain: bytes) -> bytes:
@@ -231,8 +244,8 @@ def _row(source: str, at: datetime, event: Kept) -> _Row:
         detail=event.detail,
         stream=event.stream,
         digest=digest,
-        body=seal_body(event.body),
-        body_digest=body_digest(event.body),
+        body=event.body.body,
+        body_digest=event.body.digest,
         form=event.form,
         may_register=event.may_register,
         until=kept_until(at, readable=event.stream is not None or digest is not None),

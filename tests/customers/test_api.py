@@ -104,7 +104,7 @@ def test_the_sweep_asks_for_every_erasure_that_is_unfinished(
     body = {"pseudonym": str(register(somebody()))}
     request_id = client.post("/api/v1/erasures/", body, **key()).json()["id"]
     sent: list[tuple] = []
-    monkeypatch.setattr("common.later._send", lambda name, kwargs: sent.append((name, kwargs)))
+    monkeypatch.setattr("common.later.ask_now", lambda name, **kwargs: sent.append((name, kwargs)))
     with django_capture_on_commit_callbacks(execute=True):
         assert tasks.sweep_erasures() == 1
     assert sent == [("customers.run_erasure", {"request_id": request_id})]

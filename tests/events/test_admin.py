@@ -7,7 +7,7 @@ from django.contrib import admin
 
 from events.models import Event, Intake, QuarantinedEvent, Stream
 from events.services import append_batch
-from events.services.quarantine import Kept, quarantine
+from events.services.quarantine import Kept, quarantine, sealed
 from tests.builders import NOON
 from tests.events.builders import viewed
 
@@ -62,7 +62,9 @@ def test_streams_that_are_behind_can_be_listed(admin_client):
 
 
 def test_a_quarantined_body_is_shown_nowhere(admin_client):
-    kept = Kept("schema_error", "no such field", uuid4(), None, None, b"jane.roe@example.org")
+    kept = Kept(
+        "schema_error", "no such field", uuid4(), None, None, sealed(b"jane.roe@example.org")
+    )
     quarantine(source="shop", at=NOON, events=[kept])
     row = QuarantinedEvent.objects.get()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from io import StringIO
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -45,11 +46,19 @@ def in_shard(shard: int) -> UUID:
             return customer(pseudonym=pseudonym)
 
 
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert holds()
+
+
 @pytest.fixture
 def sent(monkeypatch) -> list[int]:
     """The shards that workers were told of."""
     told: list[int] = []
-    monkeypatch.setattr(nudges, "ask_later", lambda name, shard: told.append(shard))
+    nudges.messenger.send()  # of tests before
+    monkeypatch.setattr(nudges, "ask_now", lambda name, shard: told.append(shard))
     return told
 
 
@@ -92,9 +101,65 @@ def test_an_append_nudges_the_shard_of_its_stream_after_the_commit(sent):
 
     with transaction.atomic():
         happen(someone, *orders(2))
+        time.sleep(10 * nudges.GATHERING_SECONDS)
         assert sent == []
 
-    assert sent == [5]
+    until(lambda: sent == [5])
+
+
+@pytest.mark.django_db
+def test_what_is_told_while_the_messenger_gathers_goes_out_together(monkeypatch):
+    sent: list[set[int]] = []
+    monkeypatch.setattr(nudges, "nudge_shards", sent.append)
+    monkeypatch.setattr(nudges, "GATHERING_SECONDS", 0.2)
+    messenger = nudges.Messenger()
+
+    for shard in (3, 7, 3):
+        messenger.tell({shard})
+    until(lambda: sent == [{3, 7}])
+
+    messenger.tell({5})
+    until(lambda: sent == [{3, 7}, {5}])
+
+
+@pytest.mark.django_db
+def test_the_messenger_goes_on_after_a_message_that_failed(monkeypatch, caplog):
+    sent: list[set[int]] = []
+
+    def send(shards: set[int]) -> None:
+        if 3 in shards:
+            raise ValueError("not this one")
+        sent.append(shards)
+
+    monkeypatch.setattr(nudges, "nudge_shards", send)
+    messenger = nudges.Messenger()
+
+    messenger.tell({3})
+    until(lambda: "nudge lost" in caplog.text)
+    messenger.tell({5})
+
+    until(lambda: sent == [{5}])
+
+
+@pytest.mark.django_db
+def test_a_process_that_forks_has_a_messenger_in_both(monkeypatch):
+    out, back = os.pipe()
+    messenger = nudges.Messenger()
+    messenger.tell(set())
+    monkeypatch.setattr(
+        nudges, "nudge_shards", lambda shards: os.write(back, f"{sorted(shards)}".encode())
+    )
+
+    if (child := os.fork()) == 0:
+        messenger.tell({5})
+        time.sleep(10)
+        os._exit(1)
+
+    assert os.read(out, 100) == b"[5]"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    messenger.tell({7})
+    assert os.read(out, 100) == b"[7]"
 
 
 @pytest.mark.django_db
