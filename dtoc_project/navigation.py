@@ -19,6 +19,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     "Who they are now": [
         ("Customers", "groups", "customers_customer"),
         ("Twins", "person_pin_circle", "twins_twin"),
+        ("Parked streams", "block", "twins_parkedstream"),
         ("Model versions", "model_training", "twins_modelversion"),
     ],
     "What if": [

@@ -15,6 +15,10 @@
 | DTOC_QUARANTINE_DAYS | 30 | after these a quarantined body is destroyed |
 | DTOC_QUARANTINE_DAYS_UNREADABLE | 7 | the same where nobody can tell whose it is |
 | DTOC_QUARANTINE_DAYS_RESOLVED | 90 | after these what is left of a resolved row goes |
+| DTOC_LATE_EVENT_BUDGET_DAYS | 90 | a later event waits for the nightly rebuild of its twin |
+| DTOC_SNAPSHOT_EVENTS | 50 | after so many events a twin's snapshot is due; also on each new day |
+| DTOC_SNAPSHOT_DAYS_ALL | 30 | every snapshot of so many days is kept |
+| DTOC_SNAPSHOT_DAYS_DAILY | 365 | older: the last of each day for so long, then of each month |
 | DTOC_LOG_FORMAT | text | text or json |
 | DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
 | DTOC_WRITE_KEY_BURST | 10000 | how much of it at once |
@@ -25,6 +29,8 @@
 import os
 from pathlib import Path
 from typing import Any
+
+from celery.schedules import crontab
 
 import dtoc_project.urls_of_servers as servers
 from access.scopes import SCOPES
@@ -45,6 +51,10 @@ DTOC_CLIENT_BURST = int(os.environ.get("DTOC_CLIENT_BURST", 500_000))
 DTOC_QUARANTINE_DAYS = int(os.environ.get("DTOC_QUARANTINE_DAYS", 30))
 DTOC_QUARANTINE_DAYS_UNREADABLE = int(os.environ.get("DTOC_QUARANTINE_DAYS_UNREADABLE", 7))
 DTOC_QUARANTINE_DAYS_RESOLVED = int(os.environ.get("DTOC_QUARANTINE_DAYS_RESOLVED", 90))
+DTOC_LATE_EVENT_BUDGET_DAYS = int(os.environ.get("DTOC_LATE_EVENT_BUDGET_DAYS", 90))
+DTOC_SNAPSHOT_EVENTS = int(os.environ.get("DTOC_SNAPSHOT_EVENTS", 50))
+DTOC_SNAPSHOT_DAYS_ALL = int(os.environ.get("DTOC_SNAPSHOT_DAYS_ALL", 30))
+DTOC_SNAPSHOT_DAYS_DAILY = int(os.environ.get("DTOC_SNAPSHOT_DAYS_DAILY", 365))
 DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
 
@@ -211,6 +221,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_ANNOTATIONS = {
     "twins.train": {"time_limit": 4 * 3600},
+    "twins.thin_snapshots": {"time_limit": 3600},
     "events.run_import": {"time_limit": 3600},  # a minute of storing, behind rows read over
     "customers.run_erasure": {"time_limit": 3600},  # the scan reads every table
 }
@@ -236,6 +247,9 @@ CELERY_TASK_ROUTES = {
 # Each nudge that was lost with a worker or the broker is made good by one of these.
 CELERY_BEAT_SCHEDULE = {
     "advance twins that lag": {"task": "twins.sweep", "schedule": 5.0},
+    "retry parked streams": {"task": "twins.retry_parked", "schedule": 30.0},
+    "mend twins that wait": {"task": "twins.mend", "schedule": crontab(hour="2", minute="30")},
+    "thin snapshots": {"task": "twins.thin_snapshots", "schedule": crontab(hour="3", minute="30")},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
     "tidy up": {"task": "common.tidy", "schedule": 3600.0},
     "put past days together": {"task": "events.compact_sku_days", "schedule": 24 * 3600.0},

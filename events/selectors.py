@@ -67,12 +67,26 @@ ORDER BY stream, e.version
 """  # noqa: S608 - constants of this module
 
 
+BETWEEN = f"""
+SELECT stream, version, event_id::text, type, schema_version, {MILLISECONDS}, data::text, {FLAGS}
+FROM events_event WHERE stream = %s AND version > %s AND version <= %s
+ORDER BY version
+"""  # noqa: S608 - constants of this module
+
+
 def events_after(after: Mapping[UUID, int]) -> list[StoredEvent]:
     """Each stream's events after the version given for it, by stream and version."""
     if not after:
         return []
     with connection.cursor() as cursor:
         cursor.execute(AFTER, [list(after), list(after.values())])
+        return [_stored(*row) for row in cursor]
+
+
+def events_between(stream: UUID, *, after: int, until: int) -> list[StoredEvent]:
+    """One stream's events of the versions above ``after`` up to ``until``, by version."""
+    with connection.cursor() as cursor:
+        cursor.execute(BETWEEN, [stream, after, until])
         return [_stored(*row) for row in cursor]
 
 

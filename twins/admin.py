@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -10,10 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from unfold.decorators import display
 
-from common.admin import ReadOnlyAdmin, ServiceAdmin
+from common.admin import ServiceAdmin
 from common.clock import now
 from common.errors import DtocError
-from events.selectors import stream_events, stream_versions
+from events.selectors import stream_versions
+from twins.admin_history import chosen_version, history_of, shown_twin
+from twins.admin_parked import ParkedStreamAdmin as ParkedStreamAdmin
+from twins.admin_search import ByPseudonym
 from twins.documents import memory_of, predictions_of
 from twins.models import ModelVersion, Twin, TwinSnapshot
 from twins.reports import report_summary, report_tables
@@ -23,26 +25,10 @@ from twins.services import activate_model
 STATE_COLOURS = {
     "active": "success", "rebuilt": "info", "trained": "info", "retired": "warning",
 }  # fmt: skip
-FOLD_COLOURS = {"advanced": "success", "refolded": "warning", "rebuilt": "info"}
-SHOWN_EVENTS = 15
+FOLD_COLOURS = {
+    "advanced": "success", "rewound": "info", "refolded": "warning", "rebuilt": "info",
+}  # fmt: skip
 SHOWN_SNAPSHOTS = 15
-
-
-class ByPseudonym(ReadOnlyAdmin):
-    """Rows found by their exact pseudonym: a search by parts would scan the table."""
-
-    search_fields = ("pseudonym",)
-    search_help_text = "The whole pseudonym (a UUID)"
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        if not search_term.strip():
-            return queryset, False
-        try:
-            return queryset.filter(pseudonym=UUID(search_term.strip())), False
-        except ValueError:
-            return queryset.none(), False
 
 
 @admin.register(Twin)
@@ -53,13 +39,13 @@ class TwinAdmin(ByPseudonym):
         "pseudonym", "stream_version", "orders", "expects", "clock_at", "shown_mode",
         "model_version", "updated_at",
     )  # fmt: skip
-    list_filter = ("model_version", "fold_mode")
+    list_filter = ("model_version", "fold_mode", ("waits_since", admin.EmptyFieldListFilter))
     list_select_related = ("model_version",)
     ordering = ("-updated_at", "-id")
     change_form_outer_before_template = "admin/twins/twin.html"
     fields = (
         "pseudonym", "model_version", "stream_version", "clock_at", "fold_mode",
-        "snapshot_version", "updated_at", "memory",
+        "snapshot_version", "waits_since", "waiting_events", "updated_at", "memory",
     )  # fmt: skip
 
     @display(description="orders")  # type: ignore[untyped-decorator]
@@ -83,7 +69,8 @@ class TwinAdmin(ByPseudonym):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         twin = self.get_object(request, object_id)
-        context = {} if twin is None else twin_context(twin, request.GET.get("as_of", ""), now())
+        asked = {name: request.GET.get(name, "") for name in ("as_of", "version")}
+        context = {} if twin is None else twin_context(twin, **asked, at=now())
         shown: HttpResponse = super().change_view(
             request, object_id, form_url, {**(extra_context or {}), **context}
         )
@@ -166,25 +153,28 @@ class ModelVersionAdmin(ServiceAdmin):
         self.message_user(request, f"{version.name} is active; the advancer catches up.")
 
 
-def twin_context(twin: Twin, asked: str, at: datetime) -> dict[str, Any]:
-    """What the page of a twin shows: predictions as of two moments, events and snapshots."""
+def twin_context(live: Twin, *, as_of: str, version: str, at: datetime) -> dict[str, Any]:
+    """What the page of a twin shows: it or its past, predictions, versions and snapshots."""
+    chosen = chosen_version(live, version)
+    twin, problem = shown_twin(live, chosen)
     clock = twin.clock_at or at
     moments = {"at the last event": clock, "now": max(at, clock)}
-    chosen = parse_datetime(asked)
-    if chosen and chosen.tzinfo and chosen >= clock:
-        moments["as asked"] = chosen
+    asked = parse_datetime(as_of)
+    if asked and asked.tzinfo and asked >= clock:
+        moments["as asked"] = asked
     items = twin.forecast["top_items"]
     largest = max((item["probability"] for item in items), default=1.0)
-    head = stream_versions([twin.pseudonym]).get(twin.pseudonym, twin.stream_version)
-    first = max(head - SHOWN_EVENTS, 0)
+    head = stream_versions([live.pseudonym]).get(live.pseudonym, live.stream_version)
     return {
         "twin": twin,
-        "lag": head - twin.stream_version,
+        "live": live,
+        "problem": problem,
+        "lag": head - live.stream_version,
         "items": [{**item, "width": 100 * item["probability"] / largest} for item in items],
         "views": [view_of(twin, name, moment) for name, moment in moments.items()],
         "facts": memory_of(twin, as_of=max(at, clock)),
-        "events": stream_events(twin.pseudonym, after=first, limit=SHOWN_EVENTS)[::-1],
-        "snapshots": snapshots_of(twin.pseudonym)[:SHOWN_SNAPSHOTS],
+        "history": history_of(live, chosen),
+        "snapshots": snapshots_of(live.pseudonym)[:SHOWN_SNAPSHOTS],
     }
 
 

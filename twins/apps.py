@@ -21,13 +21,14 @@ class TwinsConfig(AppConfig):
         from customers.erasure import register_store
         from customers.links import register_link
         from events.subscribers import on_appended, represented_by
-        from twins.erasure import SNAPSHOTS, TWINS
+        from twins.erasure import PARKED, SNAPSHOTS, TWINS
         from twins.nudges import messenger
 
         on_appended(messenger.tell)
         represented_by(_new_twin)
         register_store(TWINS)
         register_store(SNAPSHOTS)
+        register_store(PARKED)
         register_link("Twin", lambda p: f"{reverse('admin:twins_twin_changelist')}?q={p}")
 
 

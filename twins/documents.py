@@ -45,6 +45,8 @@ def document_of(twin: Twin, *, as_of: datetime) -> Document:
         "as_of": as_of,
         "clock_at": twin.clock_at,
         "fold_mode": twin.fold_mode,
+        "waits_since": twin.waits_since,
+        "waiting_events": twin.waiting_events,
         "memory": memory_of(twin, as_of=as_of),
         "predictions": predictions_of(twin, as_of=as_of),
     }

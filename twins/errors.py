@@ -4,7 +4,8 @@ DtocError
   NoActiveModel, TwinNotAdvanced
   UnknownModelVersion, ModelArtefactBroken, ModelNotBetter, ModelAlreadyActive
   TooLittleHistory, InvalidTrainingWindow
-  AsOfBeforeTwin
+  AsOfBeforeTwin, TwinVersionNotKept
+  FoldNotFinite
 """
 
 from common.errors import DtocError
@@ -85,4 +86,23 @@ class AsOfBeforeTwin(DtocError):
     template = (
         "as_of is {as_of}, before the twin's last event at {clock_at}: ask for a moment at or "
         "after it"
+    )
+
+
+class TwinVersionNotKept(DtocError):
+    code = "twin-version-not-kept"
+    title = "The twin has no such version"
+    template = (
+        "customer {pseudonym} has no twin {asked}: versions {oldest_version} to {latest_version} "
+        "can be read, the first event was recorded at {first_recorded_at}"
+    )
+    members = ("oldest_version", "latest_version", "first_recorded_at")
+
+
+class FoldNotFinite(DtocError):
+    code = "fold-not-finite"
+    title = "A twin's state is not a number any more"
+    template = (
+        "the fold of stream {pseudonym} does not end in finite numbers: look at its last events "
+        "for absurd amounts, and at the model if other streams fail too"
     )

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 from psycopg2 import Binary
 from psycopg2.extras import execute_values
@@ -17,29 +18,32 @@ from psycopg2.extras import execute_values
 from twins.folding import Folded, Head
 from twins.models import Twin
 
-SNAPSHOT_EVENTS = 50
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
 PAGE = 500
 
 READ = """
-SELECT pseudonym, stream_version, snapshot_version, h, c, memory::text FROM twins_twin
+SELECT pseudonym, stream_version, snapshot_version, h, c, memory::text, waits_since, waiting_events
+FROM twins_twin
 WHERE model_version_id = %s AND pseudonym = ANY(%s::uuid[])
 """
 UPSERT = """
 INSERT INTO twins_twin (pseudonym, model_version_id, stream_version, clock_at, h, c, memory,
-    forecast, fold_mode, snapshot_version, updated_at)
+    forecast, fold_mode, snapshot_version, waits_since, waiting_events, updated_at)
 VALUES %s
 ON CONFLICT (pseudonym, model_version_id) DO UPDATE SET
     stream_version = EXCLUDED.stream_version, clock_at = EXCLUDED.clock_at, h = EXCLUDED.h,
     c = EXCLUDED.c, memory = EXCLUDED.memory, forecast = EXCLUDED.forecast,
     fold_mode = EXCLUDED.fold_mode, snapshot_version = EXCLUDED.snapshot_version,
+    waits_since = EXCLUDED.waits_since, waiting_events = EXCLUDED.waiting_events,
     updated_at = EXCLUDED.updated_at
 WHERE twins_twin.stream_version <= EXCLUDED.stream_version
 """
 TOUCH = """
-UPDATE twins_twin AS t SET stream_version = n.version, updated_at = %s
-FROM unnest(%s::uuid[], %s::int[]) AS n(pseudonym, version)
+UPDATE twins_twin AS t SET stream_version = n.version, waits_since = n.waits_since,
+    waiting_events = n.waiting_events, updated_at = %s
+FROM unnest(%s::uuid[], %s::int[], %s::timestamptz[], %s::int[])
+    AS n(pseudonym, version, waits_since, waiting_events)
 WHERE t.pseudonym = n.pseudonym AND t.model_version_id = %s AND t.stream_version < n.version
 """
 SNAPSHOT = """
@@ -49,7 +53,7 @@ VALUES %s ON CONFLICT (pseudonym, model_version_id, stream_version) DO NOTHING
 """
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, int]).decode
+decode_memory = msgspec.json.Decoder(dict[str, int]).decode
 
 
 def read_heads(model_id: UUID, pseudonyms: Iterable[UUID]) -> dict[UUID, Head]:
@@ -57,7 +61,9 @@ def read_heads(model_id: UUID, pseudonyms: Iterable[UUID]) -> dict[UUID, Head]:
     with connection.cursor() as cursor:
         cursor.execute(READ, [model_id, list(pseudonyms)])
         return {
-            row[0]: Head(row[1], row[2], bytes(row[3]), bytes(row[4]), _decode(row[5]))
+            row[0]: Head(
+                row[1], row[2], bytes(row[3]), bytes(row[4]), decode_memory(row[5]), row[6], row[7]
+            )
             for row in cursor
         }
 
@@ -78,16 +84,22 @@ def write_heads(
     snapshots = [
         (*row, at) for twin, row in zip(changed, rows, strict=True) if twin.pseudonym in due
     ]
-    still = [twin for twin in folded if twin.forecast is None]
-    with connection.cursor() as cursor:
+    # `execute_values` goes past Django's cursor, whose errors callers tell apart.
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         if rows:
             together = [(*row, *tail) for row, tail in zip(rows, tails, strict=True)]
             execute_values(cursor.cursor, UPSERT, together, page_size=PAGE)
         if snapshots:
             execute_values(cursor.cursor, SNAPSHOT, snapshots, page_size=PAGE)
-        if still:
-            versions = [twin.stream_version for twin in still]
-            cursor.execute(TOUCH, [at, [twin.pseudonym for twin in still], versions, model_id])
+        if still := [twin for twin in folded if twin.forecast is None]:
+            waits = [_waiting(twin, heads.get(twin.pseudonym), at) for twin in still]
+            columns: list[list[Any]] = [
+                [twin.pseudonym for twin in still],
+                [twin.stream_version for twin in still],
+                [since for since, _ in waits],
+                [count for _, count in waits],
+            ]
+            cursor.execute(TOUCH, [at, *columns, model_id])
 
 
 def moment_of(milliseconds: int) -> datetime | None:
@@ -96,10 +108,25 @@ def moment_of(milliseconds: int) -> datetime | None:
 
 
 def _snapshot_due(twin: Folded, head: Head | None) -> bool:
+    if _waits(twin, head):
+        return False  # it is not the fold of all events of its version
     if head is None or not head.snapshot_version:
         return True
-    grown = twin.stream_version - head.snapshot_version >= SNAPSHOT_EVENTS
+    grown = twin.stream_version - head.snapshot_version >= settings.DTOC_SNAPSHOT_EVENTS
     return grown or twin.memory["clock_ms"] // DAY_MS != head.clock_ms // DAY_MS
+
+
+def _waits(twin: Folded, head: Head | None) -> bool:
+    onward = twin.mode is Twin.FoldMode.ADVANCED
+    return onward and bool(twin.left_out or (head and head.waiting_events))
+
+
+def _waiting(twin: Folded, head: Head | None, at: datetime) -> tuple[datetime | None, int]:
+    """Since when the twin waits, and for how many late events; a fold from before them ends it."""
+    if not _waits(twin, head):
+        return None, 0
+    since, count = (head.waits_since, head.waiting_events) if head else (None, 0)
+    return since or at, count + twin.left_out
 
 
 def _row(twin: Folded, model_id: UUID) -> tuple[Any, ...]:
@@ -118,10 +145,10 @@ def _row(twin: Folded, model_id: UUID) -> tuple[Any, ...]:
 def _tail(
     twin: Folded, due: set[UUID], head: Head | None, rebuilt: bool, at: datetime
 ) -> tuple[Any, ...]:
-    mode = Twin.FoldMode.REFOLDED if twin.refolded else Twin.FoldMode.ADVANCED
     snapshot = head.snapshot_version if head else 0
     return (
-        (Twin.FoldMode.REBUILT if rebuilt else mode).value,
+        (Twin.FoldMode.REBUILT if rebuilt else twin.mode).value,
         twin.stream_version if twin.pseudonym in due else snapshot,
+        *_waiting(twin, head, at),
         at,
     )

@@ -1,12 +1,14 @@
 """Figures for Prometheus, read from the database."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
+from django.db.models import Count, Min, Sum
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from common.clock import now
 from events.selectors import lagging_total
-from twins.models import Twin
+from twins.models import ParkedStream, Twin
 from twins.selectors import active_model_id, oldest_lag_seconds
 
 
@@ -22,4 +24,31 @@ def twin_metrics() -> Iterable[Metric]:
         "dtoc_twin_lag_seconds",
         "Age of the oldest event that no live twin has folded yet.",
         value=oldest_lag_seconds(at=now()),
+    )
+    yield from _set_aside(active)
+
+
+def _set_aside(active: UUID | None) -> Iterable[Metric]:
+    """What the advancer could not do, and left for a retry or for the night."""
+    parked = GaugeMetricFamily(
+        "dtoc_twin_streams_parked", "Streams whose fold fails, by error.", labels=["error"]
+    )
+    rows = ParkedStream.objects.filter(model_version_id=active)
+    for error, count in rows.values_list("error").annotate(count=Count("id")).order_by("error"):
+        parked.add_metric([error], count)
+    yield parked
+    waiting = Twin.objects.filter(model_version_id=active, waits_since__isnull=False)
+    count, events, since = waiting.aggregate(
+        count=Count("id"), events=Sum("waiting_events"), since=Min("waits_since")
+    ).values()
+    yield GaugeMetricFamily(
+        "dtoc_twins_waiting", "Twins that wait for the nightly rebuild.", value=count
+    )
+    yield GaugeMetricFamily(
+        "dtoc_twin_late_events_waiting", "Late events that it will fold in.", value=events or 0
+    )
+    yield GaugeMetricFamily(
+        "dtoc_twins_waiting_seconds",
+        "Since when the first of these twins has waited.",
+        value=(now() - since).total_seconds() if since else 0,
     )

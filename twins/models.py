@@ -98,10 +98,15 @@ class TwinPayload(models.Model):
 
 
 class Twin(TwinPayload):
-    """The newest state of one customer's twin under one model version."""
+    """The newest state of one customer's twin under one model version.
+
+    A twin that waits has left out events that came later than the budget allows; the nightly
+    rebuild folds them in. Until then it is the fold of all events but those.
+    """
 
     class FoldMode(models.TextChoices):
         ADVANCED = "advanced"  # new events were folded onto the state before them
+        REWOUND = "rewound"  # a late event came: folded again from a snapshot before it
         REFOLDED = "refolded"  # a late event came: folded again from the first event
         REBUILT = "rebuilt"  # folded from the first event beside the live twins
 
@@ -109,11 +114,28 @@ class Twin(TwinPayload):
     fold_mode = models.CharField(max_length=8, choices=FoldMode)
     snapshot_version = models.IntegerField(help_text="stream version of the last snapshot, or 0")
     updated_at = models.DateTimeField()
+    waits_since = models.DateTimeField(
+        null=True, blank=True, help_text="since when late events wait for the nightly rebuild"
+    )
+    waiting_events = models.IntegerField(
+        default=0, help_text="how many late events the nightly rebuild will fold in"
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["pseudonym", "model_version"], name="one_twin_per_model"
+            ),
+            models.CheckConstraint(
+                condition=Q(waits_since__isnull=True) ^ Q(waiting_events__gt=0),
+                name="a_twin_waits_for_events",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["model_version", "pseudonym"],
+                name="twins_twin_waiting",
+                condition=Q(waits_since__isnull=False),
             )
         ]
 
@@ -124,8 +146,11 @@ class Twin(TwinPayload):
 class TwinSnapshot(TwinPayload):
     """A copy of a twin that never changes; a trigger refuses UPDATE.
 
-    Taken at the end of an advance that is the twin's first, that brings 50 events or more since the
-    last snapshot, or that moves the twin's clock into another day.
+    It is the fold of the stream's first ``stream_version`` events in the order in which they
+    happened, all of them: of a twin that waits none is taken. Taken at the end of an advance that
+    is the twin's first, that brings 50 events (``DTOC_SNAPSHOT_EVENTS``) or more since the last
+    snapshot, or that moves the twin's clock into another day. Deleted by thinning and by an
+    erasure in progress; a trigger refuses every other DELETE.
     """
 
     model_version = models.ForeignKey(
@@ -143,3 +168,32 @@ class TwinSnapshot(TwinPayload):
 
     def __str__(self) -> str:
         return f"{self.pseudonym} at version {self.stream_version}"
+
+
+class ParkedStream(models.Model):
+    """A stream whose fold fails: passed over by the advancer until its next try, or until mended.
+
+    One row for each stream and model version; gone as soon as a try succeeds.
+    """
+
+    pseudonym = models.UUIDField()
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="parked")
+    error = models.CharField(max_length=100, help_text="the class of the last error")
+    reason = models.CharField(max_length=300, help_text="what the last error said")
+    attempts = models.IntegerField(help_text="how often the fold has failed")
+    first_failed_at = models.DateTimeField()
+    last_failed_at = models.DateTimeField()
+    next_try_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model_version", "pseudonym"], name="one_parking_per_stream"
+            ),
+            models.CheckConstraint(condition=Q(attempts__gt=0), name="parked_after_a_failure"),
+        ]
+        indexes = [models.Index(fields=["next_try_at"], name="twins_parked_due")]
+        permissions = [("retry_parkedstream", "Can retry a parked stream now")]
+
+    def __str__(self) -> str:
+        return f"{self.pseudonym} after {self.attempts} attempts"

@@ -80,6 +80,9 @@ class Messenger:
     with it, which the sweep makes good; one that ends sends it before.
     """
 
+    _waiting: set[int]
+    _thread: Thread | None
+
     def __init__(self) -> None:
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
@@ -103,8 +106,8 @@ class Messenger:
 
     def _begin(self) -> None:
         self._lock, self._told = Lock(), Event()
-        self._waiting: set[int] = set()
-        self._thread: Thread | None = None  # a fork does not take threads along
+        self._waiting = set()
+        self._thread = None  # a fork does not take threads along
 
     def _run(self) -> None:
         while self._told.wait():

@@ -10,30 +10,39 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
+from events.models import Event
 from events.services import SHARDS
 from ml.states import TwinStates
 from twins.errors import NoActiveModel, TwinNotAdvanced, UnknownModelVersion
-from twins.models import ModelVersion, Twin, TwinSnapshot
+from twins.models import ModelVersion, ParkedStream, Twin, TwinSnapshot
 
 if TYPE_CHECKING:
     from ml.twin import TwinModel
 
 State = ModelVersion.State
 
-LAGGING_SHARDS = """
+PARKED = """(
+    SELECT FROM twins_parkedstream AS p
+    JOIN twins_modelversion AS m ON m.id = p.model_version_id AND m.state = 'active'
+    WHERE p.pseudonym = s.stream
+)"""
+LAGGING_SHARDS = f"""
 SELECT shard FROM generate_series(0, %s - 1) AS shard WHERE EXISTS (
-    SELECT FROM events_stream AS s WHERE s.shard = shard.shard AND s.version > s.advanced_version
+    SELECT FROM events_stream AS s
+    WHERE s.shard = shard.shard AND s.version > s.advanced_version AND NOT EXISTS {PARKED}
 )
-"""
+"""  # noqa: S608 - a constant
 # The first unseen event of a stream is its oldest unseen one. Looking at a bounded number of
 # streams keeps a health check quick while a whole history is being folded.
-OLDEST_LAG = """
+OLDEST_LAG = f"""
 SELECT min(e.recorded_at) FROM (
-    SELECT stream, advanced_version FROM events_stream
-    WHERE version > advanced_version LIMIT 10000
+    SELECT stream, advanced_version FROM events_stream AS s
+    WHERE version > advanced_version AND (%s OR NOT EXISTS {PARKED}) LIMIT 10000
 ) AS s
 JOIN events_event AS e ON e.stream = s.stream AND e.version = s.advanced_version + 1
-"""
+"""  # noqa: S608 - a constant
+# Single streams that cannot be folded do not make the service unready; so many are no single ones.
+MANY_PARKED = 100
 
 
 def active_model() -> ModelVersion:
@@ -146,13 +155,37 @@ def twin_states(pseudonyms: Iterable[UUID]) -> tuple[TwinStates, dict[UUID, int]
     return states, {row[0]: row[1] for row in rows}
 
 
+def versions_of(twin: Twin) -> QuerySet[Event]:
+    """The events that the twin has seen; one is one version of it."""
+    return Event.objects.filter(stream=twin.pseudonym, version__lte=twin.stream_version)
+
+
+def versions_between(twin: Twin, first: int, last: int) -> QuerySet[Event]:
+    """The same from one version to another, the newest first."""
+    return versions_of(twin).filter(version__range=(first, last)).order_by("-version")
+
+
 def snapshots_of(pseudonym: UUID) -> QuerySet[TwinSnapshot]:
     """The customer's snapshots under all models, the newest first."""
     return TwinSnapshot.objects.filter(pseudonym=pseudonym).order_by("-taken_at", "-id")
 
 
+def parked_streams(model_id: UUID) -> list[UUID]:
+    """The streams that the advancer passes over under this model version."""
+    rows = ParkedStream.objects.filter(model_version_id=model_id)
+    return list(rows.values_list("pseudonym", flat=True))
+
+
+def waiting_twins(model_id: UUID, after: UUID | None, limit: int) -> list[UUID]:
+    """At most ``limit`` customers whose twins wait for the nightly rebuild, in their ids' order."""
+    rows = Twin.objects.filter(model_version_id=model_id, waits_since__isnull=False)
+    if after is not None:
+        rows = rows.filter(pseudonym__gt=after)
+    return list(rows.order_by("pseudonym").values_list("pseudonym", flat=True)[:limit])
+
+
 def lagging_shards() -> set[int]:
-    """The shards in which a stream has events that its live twin has not seen."""
+    """The shards in which a stream, not parked, has events that its live twin has not seen."""
     with connection.cursor() as cursor:
         cursor.execute(LAGGING_SHARDS, [SHARDS])
         return {shard for (shard,) in cursor.fetchall()}
@@ -168,11 +201,14 @@ def events_total() -> int:
 def oldest_lag_seconds(*, at: datetime) -> float:
     """The age of the oldest recorded event that no live twin has folded; 0 where there is none.
 
-    While more than 10,000 streams lag it is a lower bound. Without an active model it is 0.
+    While more than 10,000 streams lag it is a lower bound. Without an active model it is 0. Parked
+    streams do not count, unless there are more than a hundred of them.
     """
-    if active_model_id() is None:
+    model_id = active_model_id()
+    if model_id is None:
         return 0.0
+    parked = ParkedStream.objects.filter(model_version_id=model_id)[: MANY_PARKED + 1].count()
     with connection.cursor() as cursor:
-        cursor.execute(OLDEST_LAG)
+        cursor.execute(OLDEST_LAG, [parked > MANY_PARKED])
         (oldest,) = cursor.fetchone()
     return max((at - oldest).total_seconds(), 0.0) if oldest else 0.0

@@ -3,18 +3,30 @@
 import logging
 import time
 from datetime import datetime
+from uuid import UUID
 
 from celery import shared_task
 from django.db import OperationalError
 
 from common.clock import now
+from common.later import ask_later
 from twins.nudges import begin_shard, nudge_shards
 from twins.selectors import active_model_id, lagging_shards
-from twins.services import TrainingOptions, activate_model, advance, rebuild_twins, train_model
+from twins.services import (
+    TrainingOptions,
+    activate_model,
+    advance,
+    mend_twins,
+    rebuild_twins,
+    retry_parked,
+    thin_snapshots,
+    train_model,
+)
 
 logger = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 10.0
+LONGEST_MENDING_SECONDS = 60.0
 
 
 @shared_task(name="twins.advance_shard", autoretry_for=(OperationalError,), retry_backoff=True)
@@ -23,7 +35,7 @@ def advance_shard(shard: int) -> int:
     begin_shard(shard)
     deadline = time.monotonic() + LONGEST_SECONDS
     streams = 0
-    while (report := advance(shard=shard, at=now())).streams:
+    while report := advance(shard=shard, at=now()):
         streams += report.streams
         if time.monotonic() > deadline:
             nudge_shards([shard])
@@ -40,6 +52,32 @@ def sweep() -> int:
     shards = lagging_shards()
     nudge_shards(shards)
     return len(shards)
+
+
+@shared_task(name="twins.retry_parked")
+def retry_parked_streams() -> int:
+    """Parked streams that are due have been tried again; returns how many are free."""
+    return retry_parked(at=now()).streams
+
+
+@shared_task(name="twins.mend")
+def mend_waiting_twins(after: str | None = None) -> int:
+    """Twins that wait are folded again, or 60 s have passed and the rest is asked for."""
+    deadline = time.monotonic() + LONGEST_MENDING_SECONDS
+    mended = 0
+    for pseudonym, report in mend_twins(at=now(), after=UUID(after) if after else None):
+        mended += report.streams
+        if time.monotonic() > deadline:
+            ask_later("twins.mend", after=str(pseudonym))
+            break
+    logger.info("waiting twins mended", extra={"twins": mended})
+    return mended
+
+
+@shared_task(name="twins.thin_snapshots")
+def thin() -> int:
+    """Old snapshots have been thinned; returns how many went."""
+    return thin_snapshots(at=now())
 
 
 @shared_task(name="twins.train")

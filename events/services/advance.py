@@ -1,6 +1,6 @@
 """The to-do list of the twins: which streams have events that were not folded yet."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from django.db import connection
 
 CLAIM = """
 SELECT stream, version, advanced_version FROM events_stream
-WHERE shard = %s AND version > advanced_version
+WHERE shard = %s AND version > advanced_version AND stream <> ALL(%s::uuid[])
 LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # Waits for whoever holds the stream: who asks for one stream wants that one.
@@ -39,15 +39,16 @@ class Claim:
     advanced_version: int
 
 
-def claim_lagging(*, shard: int, limit: int) -> list[Claim]:
-    """At most ``limit`` lagging streams of a shard are this transaction's until it ends.
+def claim_lagging(*, shard: int, limit: int, but: Collection[UUID] = ()) -> list[Claim]:
+    """At most ``limit`` lagging streams of a shard, ``but`` some, are this transaction's.
 
-    Streams that another worker holds are passed over, not waited for. Needs a transaction.
+    They are until it ends. Streams that another worker holds are passed over, not waited for.
+    Needs a transaction.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("claim_lagging needs a transaction: the claim would be gone at once")
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [shard, limit])
+        cursor.execute(CLAIM, [shard, list(but), limit])
         return [Claim(*row) for row in cursor.fetchall()]
 
 

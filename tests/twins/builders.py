@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import torch
 
+from common.locks import slot_of
 from customers.models import Customer
 from events.catalogue import (
     CustomerRegistered,
@@ -16,13 +17,14 @@ from events.catalogue import (
     ItemReturned,
     ItemViewed,
 )
-from events.services import NewEvent, append_batch
+from events.models import Stream
+from events.services import SHARDS, NewEvent, append_batch
 from ml.encoding import Dictionaries
 from ml.twin import TwinConfig, TwinModel
 from tests.builders import DAY, HOUR, NOON
 from twins.artefacts import store_model
 from twins.models import ModelVersion, Twin
-from twins.services import activate_model, advance_all
+from twins.services import Verification, activate_model, advance_all, verify_twins
 
 SKUS = tuple(f"SKU{n}" for n in range(8))
 SMALL = TwinConfig(item_dim=6, target_dim=4, kind_dim=2, country_dim=3, hidden=8)
@@ -81,6 +83,14 @@ def customer(country: str = "GB", pseudonym: UUID | None = None) -> UUID:
         pseudonym=pseudonym or uuid4(), country=country, registered_at=NOON
     )
     return made.pseudonym
+
+
+def customer_in(*, shard: int) -> UUID:
+    """A customer whose stream lies in that shard."""
+    while True:
+        pseudonym = uuid4()
+        if slot_of(pseudonym) % SHARDS == shard:
+            return customer(pseudonym=pseudonym)
 
 
 def purchase(order: str = "O1", line: int = 1, sku: str = "SKU0", **more: Any) -> ItemPurchased:
@@ -145,6 +155,16 @@ def forever(at: datetime) -> Iterator[datetime]:
 
 def twin(pseudonym: UUID) -> Twin:
     return Twin.objects.get(pseudonym=pseudonym, model_version__state="active")
+
+
+def verified(*pseudonyms: UUID) -> Verification:
+    """These twins compared with a fold from their first events."""
+    return list(verify_twins(pseudonyms))[-1]
+
+
+def lagging() -> int:
+    """How many events no live twin has seen."""
+    return sum(stream.lag_events for stream in Stream.objects.all())
 
 
 def picture(pseudonyms: Sequence[UUID]) -> list[tuple[Any, ...]]:

@@ -14,8 +14,11 @@ from tests.twins.builders import (
     stored_model,
     twin,
 )
+from twins import folding
+from twins.artefacts import load_model
 from twins.metrics import twin_metrics
-from twins.models import ModelVersion, TwinSnapshot
+from twins.models import ModelVersion, ParkedStream, TwinSnapshot
+from twins.services.park import park
 
 pytestmark = pytest.mark.django_db
 
@@ -139,8 +142,131 @@ def test_who_may_look_may_not_activate(model):
 def test_figures_for_prometheus_tell_live_twins_and_lag(someone):
     happen(someone, *orders(2, prefix="NEW"), start=NOON + 100 * DAY)
 
-    figures = {m.name: m.samples[0].value for m in twin_metrics()}
+    figures = {m.name: m.samples[0].value for m in twin_metrics() if m.samples}
 
     assert figures["dtoc_twins_total"] == 1
     assert figures["dtoc_twin_lag_events"] == 2
     assert figures["dtoc_twin_lag_seconds"] > 0
+
+
+# The past
+
+
+def page_of(client: Client, shown, **query) -> str:
+    return client.get(f"/admin/twins/twin/{shown.id}/change/", query).content.decode()
+
+
+def test_a_twins_page_lists_its_versions_with_what_each_event_moved(admin, someone):
+    page = page_of(admin, twin(someone))
+
+    assert 'type="range"' in page
+    assert 'max="7"' in page
+    assert '<span class="number">5 → 6</span>' in page  # the sixth order
+    assert '<span class="number">0 → 1</span>' in page  # the return
+    assert page.count("?version=") >= 7
+
+
+def test_a_version_that_is_chosen_is_shown_as_it_was(admin, someone):
+    page = page_of(admin, twin(someone), version="3")
+
+    assert "As it was at version 3" in page
+    assert "Back to the live twin" in page
+    assert 'max="7" value="3"' in page
+    assert '<tr class="twin-shown">' in page
+    assert '<td>orders</td><td class="number">3</td>' in page
+
+
+@pytest.mark.parametrize("asked", ["0", "99", "-1", "three", "9" * 30])
+def test_a_version_that_cannot_be_shown_shows_the_nearest_or_the_live_one(admin, someone, asked):
+    assert "Versions" in page_of(admin, twin(someone), version=asked)
+
+
+def test_a_long_history_is_shown_in_pieces(admin, model):
+    pseudonym = customer()
+    happen(pseudonym, *orders(40))
+    advance_everything()
+    shown = twin(pseudonym)
+
+    newest, middle = page_of(admin, shown), page_of(admin, shown, version="20")
+
+    assert 'href="?version=28#versions">older' in newest
+    assert ">newer</a>" not in newest
+    assert 'href="?version=8#versions">older' in middle
+    assert 'href="?version=32#versions">newer' in middle
+    assert '<a class="text-primary-600" href="?version=24#versions">24</a>' in middle
+    assert '<a class="text-primary-600" href="?version=25#versions">25</a>' not in middle
+
+
+def test_without_the_files_of_its_model_the_page_opens_and_says_what_is_missing(
+    admin, someone, model_storage
+):
+    for file in model_storage.rglob("*.*"):
+        file.unlink()
+    load_model.cache_clear()
+
+    page = page_of(admin, twin(someone))
+
+    assert "are not those that were stored" in page
+    assert "item_returned" in page
+
+
+def test_a_twin_that_waits_says_so_on_its_page_and_in_the_list(admin, someone):
+    happen(someone, *orders(1, prefix="NEW"), start=NOON + 200 * DAY)
+    advance_everything()
+    happen(someone, *orders(1, prefix="LATE"), start=NOON + DAY)
+    advance_everything()
+
+    assert "1 events came too late" in page_of(admin, twin(someone))
+    waiting = admin.get("/admin/twins/twin/", {"waits_since__isempty": "0"}).content.decode()
+    assert str(someone) in waiting
+
+
+# Parked streams
+
+
+@pytest.fixture
+def parked(model) -> ParkedStream:
+    pseudonym = customer()
+    happen(pseudonym, *orders(2))
+    return park(pseudonym=pseudonym, model_id=model.id, error=ValueError("odd"), at=NOON)
+
+
+def retry(client: Client, row: ParkedStream):
+    return client.post(
+        "/admin/twins/parkedstream/",
+        {"action": "retry_now", "_selected_action": [str(row.id)]},
+        follow=True,
+    ).content.decode()
+
+
+def test_parked_streams_are_listed_with_the_reason_and_found_by_pseudonym(admin, parked):
+    page = admin.get("/admin/twins/parkedstream/", {"q": str(parked.pseudonym)}).content.decode()
+
+    for text in (str(parked.pseudonym), "ValueError", "odd"):
+        assert text in page
+    assert admin.get(f"/admin/twins/parkedstream/{parked.id}/change/").status_code == 200
+    assert "/admin/twins/parkedstream/" in admin.get("/admin/").content.decode()
+
+
+def test_a_parked_stream_is_retried_from_the_admin_before_it_is_due(admin, parked):
+    page = retry(admin, parked)
+
+    assert "1 streams are folded and free, 0 failed again" in page
+    assert not ParkedStream.objects.exists()
+    assert twin(parked.pseudonym).stream_version == 2
+
+
+def test_a_retry_that_fails_again_says_so(admin, parked, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("still odd")
+
+    monkeypatch.setattr(folding, "fold_order", broken)
+
+    assert "0 streams are folded and free, 1 failed again" in retry(admin, parked)
+    assert ParkedStream.objects.get().attempts == 2
+
+
+def test_who_may_only_look_may_not_retry(parked):
+    retry(signed_in("view_parkedstream"), parked)
+
+    assert ParkedStream.objects.get().attempts == 1

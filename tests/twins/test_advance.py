@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ from tests.twins.builders import (
     SKUS,
     advance_everything,
     customer,
+    customer_in,
     happen,
+    lagging,
     orders,
     picture,
     purchase,
@@ -26,13 +29,14 @@ from tests.twins.builders import (
     returned,
     stored_model,
     twin,
+    verified,
     viewed,
 )
 from twins import heads
 from twins.folding import Folded
 from twins.models import ModelVersion, Twin, TwinSnapshot
 from twins.selectors import OLDEST_LAG
-from twins.services import Verification, activate_model, advance, verify_twins
+from twins.services import activate_model, advance
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -41,14 +45,6 @@ MODULE = sys.modules["twins.services.advance"]  # the package names the function
 
 def shard_of(pseudonym: UUID) -> int:
     return slot_of(pseudonym) % SHARDS
-
-
-def verified(*pseudonyms: UUID) -> Verification:
-    return list(verify_twins(pseudonyms))[-1]
-
-
-def lagging() -> int:
-    return sum(stream.lag_events for stream in Stream.objects.all())
 
 
 def test_a_registered_customer_without_purchases_has_a_twin_made_of_the_profile(model):
@@ -241,6 +237,23 @@ def test_a_batch_stops_at_its_limit_of_events_but_takes_one_stream_whole(model, 
     assert verified(*people).differences == []
 
 
+def test_a_batch_asks_the_database_as_often_for_many_streams_as_for_one(model):
+    one, many = customer_in(shard=3), [customer_in(shard=4) for _ in range(60)]
+    for someone in (one, *many):
+        happen(someone, *orders(4))
+    advance_everything()
+    for someone in (one, *many):
+        happen(someone, purchase("NEW"), start=NOON + DAY)
+    asked = []
+    for shard in (3, 4):
+        with CaptureQueriesContext(connection) as queries:
+            advance(shard=shard, at=NOON)
+        asked.append([query["sql"].split()[0] for query in queries.captured_queries])
+
+    assert asked[0] == asked[1]
+    assert len([word for word in asked[1] if word != "SAVEPOINT" and word != "RELEASE"]) <= 9
+
+
 def test_late_streams_beyond_the_limit_of_a_batch_wait_for_the_next(model, monkeypatch):
     people = [customer() for _ in range(40)]
     for someone in people:
@@ -312,14 +325,20 @@ def test_an_older_result_never_replaces_a_newer_twin(model: ModelVersion):
         c=old[someone].c,
         memory=old[someone].memory,
         forecast=old_row["forecast"],
-        refolded=False,
+        mode=Twin.FoldMode.ADVANCED,
     )
     heads.write_heads([stale], old, model_id=model.id, at=NOON + 2 * DAY)
 
     assert Twin.objects.values().get() == newer
 
 
-@pytest.mark.parametrize("query", [CLAIM.replace("%s", "1"), OLDEST_LAG])
+EXPLAINED = [
+    CLAIM.replace("%s::uuid[]", "'{}'::uuid[]").replace("%s", "1"),
+    OLDEST_LAG.replace("%s", "false"),
+]
+
+
+@pytest.mark.parametrize("query", EXPLAINED)
 def test_the_queries_for_work_use_the_partial_index(db, query):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")

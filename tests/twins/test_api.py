@@ -79,13 +79,15 @@ def test_predictions_move_with_the_moment_that_is_asked_about(reader, someone):
     assert later["predictions"]["next_items"] == soon["predictions"]["next_items"]
 
 
-def test_a_moment_before_the_twins_last_event_is_refused(reader, someone):
+def test_a_moment_before_the_twins_last_event_at_which_nothing_was_known_is_not_found(
+    reader, someone
+):
     before = (twin(someone).clock_at - HOUR).isoformat()
 
     answer = reader.get(url(someone), {"as_of": before})
 
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "/problems/as-of-before-twin"
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "/problems/twin-version-not-kept"
 
 
 def test_without_a_moment_the_answer_is_as_of_now(reader, someone):

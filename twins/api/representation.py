@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from rest_framework.request import Request
+
 from events.subscribers import Representation
 from twins.api.serializers import TwinSerializer
 from twins.documents import document_of
@@ -25,5 +27,16 @@ def new_twin(pseudonym: UUID, at: datetime) -> Representation | None:
 
 
 def etag_of(twin: Twin) -> str:
-    """The strong ETag of a twin: customer, model, stream version."""
-    return f'"{twin.pseudonym}.{twin.model_version_id}.{twin.stream_version}"'
+    """The strong ETag of a twin: customer, model, stream version.
+
+    A twin that waits is marked: the nightly rebuild changes it without another version.
+    """
+    waits = ".waits" if twin.waits_since else ""
+    return f'"{twin.pseudonym}.{twin.model_version_id}.{twin.stream_version}{waits}"'
+
+
+def matches(request: Request, etag: str) -> bool:
+    """Whether the request's If-None-Match names that ETag."""
+    header = request.headers.get("If-None-Match", "")
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return etag in tags or "*" in tags

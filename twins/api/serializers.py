@@ -6,10 +6,12 @@ from uuid import UUID
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from twins.models import ModelVersion
+from twins.history import FROM_SNAPSHOT, REPLAYED
+from twins.models import ModelVersion, Twin
 from twins.reports import report_summary
 
 LONGEST_WAIT_MS = 10_000
+LARGEST_VERSION = 2**31 - 1  # an integer of PostgreSQL
 
 TWIN_EXAMPLE = {
     "pseudonym": "5d0c3c0e-3c1e-4c0b-9a57-0f8e2a8f7a11",
@@ -23,6 +25,8 @@ TWIN_EXAMPLE = {
     "as_of": "2011-12-10T00:00:00.000000Z",
     "clock_at": "2011-12-05T14:26:00.000000Z",
     "fold_mode": "advanced",
+    "waits_since": None,
+    "waiting_events": 0,
     "memory": {
         "orders": 12,
         "lines": 171,
@@ -48,7 +52,17 @@ class TwinQuery(serializers.Serializer[Any]):
     """What may be asked of a twin."""
 
     as_of = serializers.DateTimeField(
-        required=False, help_text="predict as of this moment instead of now; not before clock_at"
+        required=False,
+        help_text=(
+            "predict as of this moment instead of now. Before the twin's last event, or before "
+            "that was recorded, the answer is the twin as it was known then"
+        ),
+    )
+    version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=LARGEST_VERSION,
+        help_text="the twin at this stream version, from 1 to its present one",
     )
     min_version = serializers.IntegerField(
         required=False, min_value=1, help_text="answer 202 while the twin has seen less than this"
@@ -137,7 +151,18 @@ class TwinSerializer(serializers.Serializer[Any]):
     clock_at = serializers.DateTimeField(
         allow_null=True, help_text="the last event that changed the twin"
     )
-    fold_mode = serializers.ChoiceField(choices=["advanced", "refolded", "rebuilt"])
+    fold_mode = serializers.ChoiceField(
+        choices=[*Twin.FoldMode.values, FROM_SNAPSHOT, REPLAYED],
+        help_text=(
+            "how it came to be; `snapshot` and `replayed` are twins of the past, as they were "
+            "stored and folded again from what was stored before"
+        ),
+    )
+    waits_since = serializers.DateTimeField(
+        allow_null=True,
+        help_text="since when events that came very late wait for the nightly rebuild",
+    )
+    waiting_events = serializers.IntegerField(help_text="how many of them; 0 as a rule")
     memory = TwinMemorySerializer()
     predictions = PredictionsSerializer()
 
@@ -160,6 +185,141 @@ class TwinPendingSerializer(serializers.Serializer[Any]):
     pseudonym = serializers.UUIDField()
     stream_version = serializers.IntegerField(help_text="what it has seen; 0 without a twin")
     min_version = serializers.IntegerField()
+
+
+MOVED_EXAMPLE = {
+    "memory": {
+        "orders": {"before": 11, "after": 12},
+        "spend": {"before": "2790.13", "after": "2817.43"},
+    },
+    "predictions": {"churn": {"before": 0.21, "after": 0.17}},
+    "next_items": {
+        "entered": [{"sku": "85123A", "probability": 0.041, "rank": 3}],
+        "left": [{"sku": "22423", "probability": 0.009, "rank": 10}],
+    },
+}
+EVENT_EXAMPLE = {
+    "event_id": "7a0f3c86-8c9b-4a86-9d3c-0d6d3ac4d1f5",
+    "type": "item_purchased",
+    "occurred_at": "2011-12-05T14:26:00.000000Z",
+    "recorded_at": "2011-12-05T14:26:01.120000Z",
+}
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    """One figure as it was and as it is; null where there was or is none."""
+
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class RankedItemSerializer(NextItemSerializer):
+    rank = serializers.IntegerField(help_text="1 is the likeliest")
+
+
+class ItemsMovedSerializer(serializers.Serializer[Any]):
+    """Which items came among the likeliest ten, and which were among them."""
+
+    entered = RankedItemSerializer(many=True)
+    left = RankedItemSerializer(many=True)
+
+
+class MovedSerializer(serializers.Serializer[Any]):
+    """The figures that differ, by name, both asked about the later of the two clocks."""
+
+    memory = serializers.DictField(child=ChangeSerializer())
+    predictions = serializers.DictField(child=ChangeSerializer())
+    next_items = ItemsMovedSerializer()
+
+
+class CauseSerializer(serializers.Serializer[Any]):
+    """The event that made a version."""
+
+    event_id = serializers.UUIDField()
+    type = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A purchase",
+            value={
+                "version": 184,
+                "event": EVENT_EXAMPLE,
+                "folded": True,
+                "late": False,
+                "clock_at": "2011-12-05T14:26:00.000000Z",
+                "moved": MOVED_EXAMPLE,
+            },
+        )
+    ]
+)
+class TwinVersionSerializer(serializers.Serializer[Any]):
+    """One version of a twin: the event that made it, and what the event moved."""
+
+    version = serializers.IntegerField()
+    event = CauseSerializer()
+    folded = serializers.BooleanField(
+        help_text="whether twins fold such events at all; others move the version only"
+    )
+    late = serializers.BooleanField(
+        help_text="whether it happened before an event that the twin had seen already"
+    )
+    clock_at = serializers.DateTimeField(allow_null=True)
+    moved = MovedSerializer()
+
+
+class TwinDiffQuery(serializers.Serializer[Any]):
+    """Which two versions of a twin."""
+
+    to = serializers.IntegerField(min_value=1, max_value=LARGEST_VERSION)
+
+    def get_fields(self) -> dict[str, Any]:
+        """``from`` cannot be written as a class attribute."""
+        first = serializers.IntegerField(min_value=1, max_value=LARGEST_VERSION)
+        return {"from": first, **super().get_fields()}
+
+
+class VersionPointSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    clock_at = serializers.DateTimeField(allow_null=True)
+    recorded_at = serializers.DateTimeField()
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Two weeks apart",
+            value={
+                "pseudonym": TWIN_EXAMPLE["pseudonym"],
+                "model": TWIN_EXAMPLE["model"],
+                "as_of": "2011-12-05T14:26:00.000000Z",
+                "before": {
+                    "version": 170,
+                    "clock_at": "2011-11-21T10:02:00.000000Z",
+                    "recorded_at": "2011-11-21T10:02:01.400000Z",
+                },
+                "after": {
+                    "version": 184,
+                    "clock_at": "2011-12-05T14:26:00.000000Z",
+                    "recorded_at": "2011-12-05T14:26:01.120000Z",
+                },
+                "moved": MOVED_EXAMPLE,
+            },
+        )
+    ]
+)
+class TwinDiffSerializer(serializers.Serializer[Any]):
+    """What moved between two versions of a twin."""
+
+    pseudonym = serializers.UUIDField()
+    model = ModelReferenceSerializer()
+    as_of = serializers.DateTimeField(help_text="the moment that both were asked about")
+    before = VersionPointSerializer()
+    after = VersionPointSerializer()
+    moved = MovedSerializer()
 
 
 class ReportSummarySerializer(serializers.Serializer[Any]):

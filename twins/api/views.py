@@ -13,7 +13,8 @@ from rest_framework.views import APIView
 from common.api.pagination import SignedCursorPagination
 from common.clock import now, truncated
 from customers.selectors import customer_by_pseudonym
-from twins.api.representation import etag_of
+from twins.api.history import PROBLEM, VersionNotKeptSerializer
+from twins.api.representation import etag_of, matches
 from twins.api.serializers import (
     ModelVersionDetailSerializer,
     ModelVersionSerializer,
@@ -22,6 +23,7 @@ from twins.api.serializers import (
     TwinSerializer,
 )
 from twins.documents import document_of, twin_document
+from twins.history import past_twin
 from twins.models import Twin
 from twins.selectors import (
     active_model,
@@ -48,11 +50,15 @@ class TwinView(APIView):
         responses={
             200: TwinSerializer,
             202: TwinPendingSerializer,
+            (404, PROBLEM): VersionNotKeptSerializer,
             304: OpenApiResponse(description="the twin is the one that If-None-Match names"),
         },
         summary="Read a twin and its predictions",
         description=(
-            "Predictions are as of now, or as of a later `as_of` than the twin's last event. "
+            "Predictions are as of now, or as of `as_of`. With `version`, and with an `as_of` "
+            "before the twin's last event or before that was recorded, the answer is the twin as "
+            "it was known then, under the active model; what there is no twin for answers 404 with "
+            "`oldest_version` and `latest_version`. "
             "`min_version` takes the number behind the dot of a `consistency_token`: the answer is "
             "202 with `Retry-After` until the twin has seen it, after waiting up to `wait_ms`. "
             "The strong `ETag` names customer, model and stream version."
@@ -66,12 +72,12 @@ class TwinView(APIView):
         customer_by_pseudonym(pseudonym)
         least = asked.get("min_version")
         if least is None:
-            return _answer(request, twin_of(pseudonym), asked.get("as_of"))
+            return _answer(request, twin_of(pseudonym), asked.get("version"), asked.get("as_of"))
         active_model()
         twin = _awaited(pseudonym, least, asked["wait_ms"] / 1000)
         if twin is None or twin.stream_version < least:
             return _pending(pseudonym, twin, least)
-        return _answer(request, twin, asked.get("as_of"))
+        return _answer(request, twin, asked.get("version"), asked.get("as_of"))
 
 
 class ModelListView(APIView):
@@ -111,13 +117,16 @@ class ModelView(APIView):
         return Response(ModelVersionDetailSerializer(version, context=context).data)
 
 
-def _answer(request: Request, twin: Twin, as_of: datetime | None) -> Response:
-    headers = {"ETag": etag_of(twin)}
-    if _matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+def _answer(
+    request: Request, twin: Twin, version: int | None = None, as_of: datetime | None = None
+) -> Response:
+    past, moment = past_twin(twin, version=version, as_of=truncated(as_of) if as_of else None)
+    headers = {"ETag": etag_of(past)}
+    if matches(request, headers["ETag"]):
         return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
     # An event may be dated a little ahead of our clock.
-    moment = truncated(as_of) if as_of else max(now(), twin.clock_at or now())
-    return Response(TwinSerializer(document_of(twin, as_of=moment)).data, headers=headers)
+    document = document_of(past, as_of=moment or max(now(), past.clock_at or now()))
+    return Response(TwinSerializer(document).data, headers=headers)
 
 
 def _awaited(pseudonym: UUID, least: int, seconds: float) -> Twin | None:
@@ -138,8 +147,3 @@ def _pending(pseudonym: UUID, twin: Twin | None, least: int) -> Response:
         status=status.HTTP_202_ACCEPTED,
         headers={"Retry-After": RETRY_SECONDS},
     )
-
-
-def _matches(header: str, etag: str) -> bool:
-    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
-    return etag in tags or "*" in tags

@@ -2,7 +2,10 @@
 
 from twins.services.activate import activate_model
 from twins.services.advance import AdvanceReport, advance, advance_all, advance_stream
+from twins.services.mend import mend_twin, mend_twins
 from twins.services.rebuild import rebuild_states, rebuild_twins
+from twins.services.retry import retry_parked, retry_stream
+from twins.services.thin import thin_snapshots
 from twins.services.train import TrainingOptions, train_model
 from twins.services.verify import Difference, Verification, verify_twins
 
@@ -15,8 +18,13 @@ __all__ = [
     "advance",
     "advance_all",
     "advance_stream",
+    "mend_twin",
+    "mend_twins",
     "rebuild_states",
     "rebuild_twins",
+    "retry_parked",
+    "retry_stream",
+    "thin_snapshots",
     "train_model",
     "verify_twins",
 ]

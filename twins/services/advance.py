@@ -1,18 +1,24 @@
 """Advancing: folding what the live twins have not seen yet."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from events.services import Claim, claim_lagging, claim_stream, mark_advanced
-from twins.folding import Histories, fold, late_streams, unseen_of, whole_histories
+from twins.folding import fold, unseen_of
 from twins.heads import read_heads, write_heads
 from twins.pointer import share_pointer
-from twins.selectors import active_model_id, lagging_shards, loaded_model
+from twins.rewinding import planned
+from twins.selectors import active_model_id, lagging_shards, loaded_model, parked_streams
+from twins.services.park import Outcome, Tried, divided, is_of_streams, park
+
+logger = logging.getLogger(__name__)
 
 STREAMS_PER_BATCH = 512
 EVENTS_PER_BATCH = 100_000
@@ -24,38 +30,50 @@ class AdvanceReport:
 
     streams: int = 0
     events: int = 0
+    parked: int = 0
 
     def __add__(self, other: "AdvanceReport") -> "AdvanceReport":
-        return AdvanceReport(self.streams + other.streams, self.events + other.events)
+        return AdvanceReport(
+            self.streams + other.streams, self.events + other.events, self.parked + other.parked
+        )
+
+    def __bool__(self) -> bool:
+        """Whether there was something to do, so that there may be more."""
+        return bool(self.streams or self.parked)
 
 
-@transaction.atomic
+Attempt = Callable[[UUID, list[UUID], datetime], Tried]
+
+
 def advance(*, shard: int, at: datetime, limit: int = STREAMS_PER_BATCH) -> AdvanceReport:
     """At most ``limit`` lagging twins of a shard have seen all events of their streams.
 
     All of them or, after a crash, none. Delivered twice it finds nothing the second time; two at
     once share the streams, because each passes over what the other holds. A batch holds at most
-    100,000 events, unless a single stream is longer.
+    100,000 events, unless a single stream is longer. Streams that are parked are passed over. Where
+    the fold of a batch fails, it is begun anew in parts, and the streams that are to blame are
+    parked; so batches that do not fail pay nothing for it.
     """
-    share_pointer()
-    model_id = active_model_id()
-    if model_id is None:
-        return AdvanceReport()
-    claims = _bounded(claim_lagging(shard=shard, limit=limit))
-    if not claims:
-        return AdvanceReport()
-    return _fold_claims(model_id, claims, at)
+    try:
+        return _advance_shard(shard, at, limit, fold_together)
+    except Exception as error:
+        if not is_of_streams(error):
+            raise
+        logger.warning("batch divided", extra={"shard": shard, "error": repr(error)})
+    return _advance_shard(shard, at, limit, fold_apart)
 
 
-@transaction.atomic
 def advance_stream(*, pseudonym: UUID, at: datetime) -> AdvanceReport:
-    """One twin has seen all events of its stream, by this call or by a worker it waited for."""
-    share_pointer()
-    model_id = active_model_id()
-    claim = claim_stream(pseudonym) if model_id else None
-    if model_id is None or claim is None:
-        return AdvanceReport()
-    return _fold_claims(model_id, [claim], at)
+    """One twin has seen all events of its stream, by this call or by a worker it waited for.
+
+    Unless the stream is parked, or has to be now.
+    """
+    try:
+        return _advance_one(pseudonym, at, fold_together)
+    except Exception as error:
+        if not is_of_streams(error):
+            raise
+    return _advance_one(pseudonym, at, fold_apart)
 
 
 def advance_all(
@@ -67,37 +85,67 @@ def advance_all(
     """
     done, times = AdvanceReport(), iter(clock)
     for shard in sorted(lagging_shards()):
-        while (report := advance(shard=shard, limit=limit, at=next(times))).streams:
+        while report := advance(shard=shard, limit=limit, at=next(times)):
             done = done + report
             yield done
 
 
-def _fold_claims(model_id: UUID, claims: list[Claim], at: datetime) -> AdvanceReport:
-    pseudonyms = [claim.stream for claim in claims]
+@transaction.atomic
+def _advance_shard(shard: int, at: datetime, limit: int, attempt: Attempt) -> AdvanceReport:
+    share_pointer()
+    model_id = active_model_id()
+    if model_id is None:
+        return AdvanceReport()
+    parked = parked_streams(model_id)
+    claims = _bounded(claim_lagging(shard=shard, limit=limit, but=parked))
+    return fold_claims(model_id, claims, at, attempt) if claims else AdvanceReport()
+
+
+@transaction.atomic
+def _advance_one(pseudonym: UUID, at: datetime, attempt: Attempt) -> AdvanceReport:
+    share_pointer()
+    model_id = active_model_id()
+    if model_id is None or pseudonym in parked_streams(model_id):
+        return AdvanceReport()
+    claim = claim_stream(pseudonym)
+    return fold_claims(model_id, [claim], at, attempt) if claim else AdvanceReport()
+
+
+def fold_claims(
+    model_id: UUID, claims: list[Claim], at: datetime, attempt: Attempt
+) -> AdvanceReport:
+    """The claimed streams are folded and marked; those whose fold fails on its own are parked."""
+    tried = attempt(model_id, [claim.stream for claim in claims], at)
+    mark_advanced(versions=tried.done.versions)
+    for pseudonym, error in tried.failed.items():
+        park(pseudonym=pseudonym, model_id=model_id, error=error, at=at)
+    return AdvanceReport(len(tried.done.versions), tried.done.events, len(tried.failed))
+
+
+def fold_together(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Tried:
+    """The streams are folded in one pass, all or none."""
+    return Tried(_fold_batch(model_id, pseudonyms, at), {})
+
+
+def fold_apart(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Tried:
+    """The streams are folded in as few passes as it takes to leave out those that fail."""
+    loaded_model(model_id)  # a model that cannot be loaded is no fault of the streams
+    return divided(pseudonyms, lambda part: _fold_batch(model_id, part, at))
+
+
+def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome:
     heads = read_heads(model_id, pseudonyms)
     unseen = unseen_of(pseudonyms, heads)
-    late = late_streams(unseen, heads)
-    whole, postponed = _whole_of(late, claims)
-    for pseudonym in postponed:
-        del unseen[pseudonym]
-    folded = fold(loaded_model(model_id), heads, unseen, whole)
+    budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
+    plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
+    folded = fold(loaded_model(model_id), plan.works)
     write_heads(folded, heads, model_id=model_id, at=at)
     versions = {twin.pseudonym: twin.stream_version for twin in folded}
     # A head may stand where its stream stands although the stream says otherwise: then there is
     # nothing unseen to fold, and only the stream has to be put right.
-    even = [p for p in pseudonyms if p in heads and p not in unseen and p not in postponed]
-    mark_advanced(versions={p: heads[p].stream_version for p in even} | versions)
+    even = {p: heads[p].stream_version for p in pseudonyms if p in heads and p not in unseen}
     events = sum(len(unseen[pseudonym]) for pseudonym in versions)
-    return AdvanceReport(streams=len(versions) + len(even), events=events)
-
-
-def _whole_of(late: list[UUID], claims: Iterable[Claim]) -> tuple[Histories, set[UUID]]:
-    """The histories of the late streams that fit into one batch; the others wait for the next."""
-    versions = {claim.stream: claim.version for claim in claims}
-    sizes = accumulate(versions[pseudonym] for pseudonym in late)
-    fitting = [i for i, size in enumerate(sizes) if i == 0 or size <= EVENTS_PER_BATCH]
-    now, later = late[: len(fitting)], set(late[len(fitting) :])
-    return (whole_histories(now) if now else {}), later
+    return Outcome(even | versions, events)
 
 
 def _bounded(claims: list[Claim]) -> list[Claim]:

@@ -51,6 +51,11 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{result.lagging:,} twins lag: {result.unseen_events:,} events not folded yet"
             )
+        if result.waiting:
+            self.stdout.write(
+                f"{result.waiting:,} twins wait for the nightly rebuild: {result.waiting_events:,} "
+                "events came later than the budget allows; these twins were not compared"
+            )
         count = len(result.differences)
         total = (
             f"{count:,} differences in {result.twins:,} twins "
