@@ -10,6 +10,8 @@ depends on its arguments alone.
 - ``timing`` (plain floats, no torch) and ``survival`` (tensors): time to the next order
 - ``targets``, ``lanes``, ``losses``, ``training``: how a model is learned
 - ``baselines``, ``metrics``, ``evaluation``: how good it is, beside what a simple rule reaches
+- ``protocols``: the same on time-ordered splits of public data, every known rule beside it
+- ``basket``: the ranking of the next basket
 - ``artefacts``: a model as files
 
 ``events``, ``states``, ``encoding``, ``forecast`` and ``timing`` import no torch, so a web process
