@@ -12,6 +12,7 @@ depends on its arguments alone.
 - ``baselines``, ``metrics``, ``evaluation``: how good it is, beside what a simple rule reaches
 - ``protocols``: the same on time-ordered splits of public data, every known rule beside it
 - ``basket``: the ranking of the next basket
+- ``mixture``: the next item as a gated mixture of folded components; not in use yet
 - ``artefacts``: a model as files
 
 ``events``, ``states``, ``encoding``, ``forecast`` and ``timing`` import no torch, so a web process

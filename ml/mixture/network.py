@@ -1,0 +1,76 @@
+"""The recurrent network as two more components: its line that goes on, and its line that opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ml.encoding import encode, look_up
+from ml.errors import MlError
+from ml.events import EventTable, Floats, Integers
+from ml.fold import fold_states
+from ml.mixture.inputs import Singles
+from ml.mixture.lines import UNKNOWN
+from ml.twin import TwinModel
+
+NETWORK_NAMES = ("network_continuing", "network_opening")
+FLOOR = 0.001  # spread evenly, so that items which the network does not know are not ruled out
+ROWS_PER_BLOCK = 1_024
+
+
+class NetworkStateMissing(MlError):
+    """A mixture with a network needs the network's states, one without has no use for them."""
+
+    code = "network-state-missing"
+    template = "the mixture {has} a network, but states were {given}: give h where there is one"
+
+
+class NetworkComponents:
+    """What a twin model gives to the items of a vocabulary that need not be its own.
+
+    Shapes: B states, V items of the vocabulary, H hidden.
+    """
+
+    def __init__(self, model: TwinModel, vocabulary: Sequence[str]) -> None:
+        self.model = model.eval()
+        rows = look_up(model.dictionaries.item_index(), vocabulary)
+        self.known = np.flatnonzero(rows < model.vocabulary)
+        self.rows = torch.from_numpy(rows[self.known])
+        self.items = len(vocabulary)
+
+    def shares(self, h: Singles) -> tuple[Singles, ...]:
+        """Return both distributions (B, V) after states ``h`` (B, H)."""
+        return tuple(self._share(h, same_order) for same_order in (1, 0))
+
+    def states_before(self, events: EventTable, countries: Sequence[str]) -> Singles:
+        """Return the state (N, H) before each event of whole histories."""
+        start = self.model.initial_state(countries)
+        columns = encode(events, start, self.model.dictionaries)
+        after = fold_states(self.model, columns, events.customer, start.h, start.c).numpy()
+        before = np.roll(after, 1, axis=0)
+        opening = np.ones(len(events), dtype=np.bool_)
+        opening[1:] = events.customer[1:] != events.customer[:-1]
+        before[opening] = start.h[events.customer[opening]]
+        return before
+
+    def log_p(self, h: Singles, item: Integers) -> Floats:
+        """Return the log-probabilities (N, 2) of one item each, 0 where it is unknown."""
+        result = np.zeros((len(item), len(NETWORK_NAMES)))
+        for start in range(0, len(item), ROWS_PER_BLOCK):
+            block = slice(start, start + ROWS_PER_BLOCK)
+            wanted = np.maximum(item[block], 0)
+            both = [share[np.arange(len(wanted)), wanted] for share in self.shares(h[block])]
+            result[block] = np.log(np.stack(both, axis=1).astype(np.float64))
+        result[item == UNKNOWN] = 0.0
+        return result
+
+    def _share(self, h: Singles, same_order: int) -> Singles:
+        with torch.inference_mode():
+            told = torch.full((len(h),), same_order)
+            logits = self.model.item_logits(torch.from_numpy(np.ascontiguousarray(h)), told)
+            share = torch.softmax(logits[:, self.rows], dim=-1).numpy()
+        result = np.full((len(h), self.items), FLOOR / self.items, dtype=np.float32)
+        result[:, self.known] += (1 - FLOOR) * share
+        return result
