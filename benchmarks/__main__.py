@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import advancing, feeding, importing, ingesting, simulating
+from benchmarks import advancing, feeding, importing, ingesting, latency, simulating
 from benchmarks.ground import ground
 from benchmarks.result import Result, write_json
 from dtoc_project.embedded import EmbeddedServerError
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Result | list[Result]]] = {
     "ingest": ingesting.run,
     "feed": feeding.run,
     "advance": advancing.run,
+    "latency": latency.run,
     "simulate": simulating.run,
 }
 

@@ -32,6 +32,7 @@ CLIENTS = 2
 CUSTOMERS = 2_000
 SIZES = {1: 3_000, 100: 40_000, 1_000: 80_000}  # events of a round, by size of the batch
 ITEMS = 3_000
+SCOPES = "events:write events:read identities:write"
 BEGUN = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -51,7 +52,7 @@ def run(folder: Path, rounds: int) -> list[Result]:
 
 
 @contextmanager
-def web_server(folder: Path) -> Iterator[Server]:
+def web_server(folder: Path, scopes: str = SCOPES) -> Iterator[Server]:
     """The web process of the stack runs, alone: no worker competes for the cores."""
     from dtoc_project import ports
     from dtoc_project.supervisor import ROOT, commands
@@ -67,7 +68,7 @@ def web_server(folder: Path) -> Iterator[Server]:
     )
     try:
         _await(f"http://127.0.0.1:{port}/livez", web)
-        yield Server(f"127.0.0.1:{port}", _token())
+        yield Server(f"127.0.0.1:{port}", _token(scopes))
     finally:
         web.terminate()
         web.wait(30)
@@ -85,7 +86,7 @@ def _await(url: str, web: "subprocess.Popen[bytes]") -> None:
     raise RuntimeError("the web server did not start: see web.log")
 
 
-def _token() -> str:
+def _token(scopes: str) -> str:
     from datetime import timedelta
 
     from oauth2_provider.models import get_access_token_model
@@ -93,7 +94,6 @@ def _token() -> str:
     from access.models import ApiClient
     from common.clock import now
 
-    scopes = "events:write events:read identities:write"
     client = ApiClient.objects.create(
         name="bench",
         client_type="confidential",

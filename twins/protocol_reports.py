@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.protocols import run_futures, run_next_basket, run_next_line, run_timing
 from ml.protocols.data import Lines
+from ml.protocols.mixture import MIXTURE, MixtureOfLines
 from ml.protocols.next_basket import RETAIL_PRODUCTS, Baskets
 from ml.protocols.tables import TWIN, ProtocolReport
 from ml.protocols.timing_data import HORIZON_DAYS
@@ -105,11 +106,18 @@ class Evaluation:
         return made
 
     def _item_scorers(self, shuffled: bool) -> dict[str, run_next_line.Scorer]:
-        """The twin's rows. The control has one of a twin that has learned from shuffled lines."""
+        """The twin's rows, and the mixture's. The control's have learned from shuffled lines."""
+        if self.ask.model == "none":
+            return {}
+        mixture = MixtureOfLines()
+        scorers: dict[str, run_next_line.Scorer] = {
+            MIXTURE: mixture.untold,
+            f"{MIXTURE}, told when the line comes": mixture.told,
+        }
         states = self._shuffled_twin() if shuffled else self._twin("A", self.ask.split)
         if states is None:
-            return {}
-        return {
+            return scorers
+        return scorers | {
             TWIN: run_next_line.with_predict(lambda task: states.item_shares(task, told=False)),
             f"{TWIN}, told if the order goes on": run_next_line.with_predict(
                 lambda task: states.item_shares(task, told=True)

@@ -1,7 +1,6 @@
 """The gate: how much each component is believed at a moment, and how much the open order is damped.
 
-Source: the mixture of ``ATTAINED.md``, part 2; a mixture of experts after Jacobs et al. 1991 whose
-experts are counters and do not learn.
+Source: a mixture of experts after Jacobs et al. 1991, whose experts are counters and do not learn.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Lines:
 
         Left out are lines without customer, order, item or time, and those whose quantity is not
         above 0: returns and cancellations. (In Online Retail these are exactly the invoices that
-        start with C, so this is the cleaning C0 of ``BASELINES.md``.)
+        start with C.)
         """
         given = {
             "customer": customer, "order": order, "item": item, "at_ms": at_ms,

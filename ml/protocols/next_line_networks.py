@@ -1,7 +1,7 @@
 """The networks beside the twin under protocol A: the thesis' LSTM, a GRU and a SASRec.
 
 Windows of at most 100 inputs; the epochs are those at which the validation loss stopped falling
-when these networks were searched (``BASELINES.md``), so that a run trains once on what lies before
+when these networks were searched, so that a run trains once on what lies before
 the split. Early stopping on the window of this run is left out on purpose: it doubles the time.
 """
 

@@ -48,8 +48,8 @@ NOTES = (
     "one year of data cannot know Christmas: every stationary model predicts too little here",
     "NBD is what BG/NBD collapses to here: one year shows no drop-out; the regression on what each "
     "customer did lately is learned at earlier cuts",
-    "LightGBM is not among what DToC installs and is left out; BASELINES.md has its figures "
-    "(RMSE 1.458, AUC .733)",
+    "LightGBM is not among what DToC installs and is left out; elsewhere, learned at eight cuts of "
+    "Online Retail, it reached RMSE 1.458 and AUC .733",
 )
 
 SpellScorer = Callable[[Spells], Floats]

@@ -1,4 +1,4 @@
-"""On the public data the protocols ask for what BASELINES.md says, and the rules reach it."""
+"""On the public data the protocols ask for what docs/evaluation.md says, and the rules reach it."""
 
 from pathlib import Path
 
