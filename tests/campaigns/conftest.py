@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -6,7 +5,6 @@ import pytest
 
 from campaigns import plan
 from tests.campaigns.builders import active_version, customers, with_twins
-from tests.events.builders import empty_event_store
 from twins.models import ModelVersion
 
 
@@ -28,9 +26,6 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def committed_shop(
-    transactional_db: None, model_storage: Path, small_chunks: None
-) -> Iterator[list[UUID]]:
+def committed_shop(transactional_db: None, model_storage: Path, small_chunks: None) -> list[UUID]:
     """The same shop, committed, so that other connections and processes see it."""
-    yield with_twins(active_version(), customers(12))
-    empty_event_store()
+    return with_twins(active_version(), customers(12))

@@ -22,7 +22,6 @@ from tests.campaigns.builders import (
     started,
     with_twins,
 )
-from tests.events.builders import empty_event_store
 
 PATIENCE_SECONDS = 60
 WORKER = """
@@ -78,4 +77,3 @@ def test_a_run_whose_worker_was_killed_equals_an_undisturbed_one_to_the_last_dig
     assert resumed.operation.status == "succeeded"
     assert figures(resumed) == figures(undisturbed)
     assert list(half.filter(attempt__gt=1).values_list("holder", flat=True)) == ["late"]
-    empty_event_store()

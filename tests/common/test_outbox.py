@@ -20,7 +20,7 @@ from events.services import Policy, ingest
 from tests.builders import NOON
 from tests.campaigns.builders import active_version, customers, finished, started, with_twins
 from tests.customers.builders import register, somebody
-from tests.events.builders import empty_event_store, sent
+from tests.events.builders import sent
 from tests.twins.builders import stored_model
 from twins.services import activate_model
 
@@ -123,13 +123,7 @@ def test_a_batch_with_something_quarantined_is_told_once_by_reason():
     ]
 
 
-@pytest.fixture
-def committed(transactional_db):
-    yield
-    empty_event_store()
-
-
-def test_an_erasure_is_told_step_by_step_and_names_nobody(committed):
+def test_an_erasure_is_told_step_by_step_and_names_nobody(transactional_db):
     pseudonym = register(somebody())
     with transaction.atomic():
         announce(type="twin.updated", body={"pseudonym": str(pseudonym)}, at=NOON)

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -6,14 +5,11 @@ import pytest
 from customers.identities import Newcomer
 from customers.services import register_customers
 from tests.builders import NOON
-from tests.events.builders import empty_event_store
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """The test may commit, in as many connections as it likes; its events go at the end."""
-    yield
-    empty_event_store()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from common.locks import slot_of
 from events import subscribers
@@ -113,6 +114,17 @@ def test_a_batch_of_any_size_takes_one_statement(django_assert_num_queries):
         events = [viewed(uuid4()) for _ in range(size)]
         with django_assert_num_queries(1):
             append_batch(events=events, at=NOON)
+
+
+def test_what_is_begun_meanwhile_begins_before_the_statement_and_once():
+    seen: list[int] = []
+    with CaptureQueriesContext(connection) as statements:
+        append_batch(
+            events=[viewed(uuid4())], at=NOON, meanwhile=lambda: seen.append(len(statements))
+        )
+
+    assert seen == [0]
+    assert len(statements) == 1
 
 
 def test_an_amount_is_stored_to_its_last_digit_and_a_time_to_the_millisecond():

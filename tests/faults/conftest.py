@@ -2,16 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.events.builders import empty_event_store
 from tests.events.conftest import customer as customer
 from tests.faults.ground import Cluster, cluster
 
 
 @pytest.fixture
-def committed(transactional_db: None) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """The test may commit, in as many connections as it likes; its events go at the end."""
-    yield
-    empty_event_store()
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """Small models, customers and histories for the tests of the twins."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import torch
+from django.db import connections
 
 from common.locks import slot_of
 from customers.models import Customer
@@ -184,3 +186,21 @@ def _line(order: str, line: int, sku: str, more: dict[str, Any]) -> dict[str, An
         "country": "GB",
         **more,
     }
+
+
+def both_at_once(work: Callable[[], object]) -> None:
+    """Two threads with connections of their own began ``work`` at the same moment and ended."""
+    start = threading.Barrier(2)
+
+    def run() -> None:
+        try:
+            start.wait()
+            work()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,13 +1,12 @@
 """Parking: a stream whose fold fails steps aside, the others go on, and it is tried again."""
 
 import sys
-import threading
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from tests.builders import DAY, NOON
 from tests.twins.builders import (
     active_model,
     advance_everything,
+    both_at_once,
     customer,
     customer_in,
     happen,
@@ -341,21 +341,12 @@ def test_two_workers_at_once_park_a_poisoned_stream_once_and_advance_the_others(
         happen(someone, *orders(2))
     poison.add(people[11])
     reports = []
-    start = threading.Barrier(2)
 
     def work() -> None:
-        try:
-            start.wait()
-            while report := advance(shard=5, at=NOON, limit=7):
-                reports.append(report)
-        finally:
-            connections.close_all()
+        while report := advance(shard=5, at=NOON, limit=7):
+            reports.append(report)
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    both_at_once(work)
     while report := advance(shard=5, at=NOON):  # what one passed over because the other held it
         reports.append(report)
 
@@ -371,19 +362,7 @@ def test_two_workers_that_retry_at_once_try_a_stream_once(poison):
     happen(bad, *orders(1))
     poison.add(bad)
     advance_everything()
-    start = threading.Barrier(2)
 
-    def work() -> None:
-        try:
-            start.wait()
-            retry_parked(at=NOON + 2 * MINUTE)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    both_at_once(lambda: retry_parked(at=NOON + 2 * MINUTE))
 
     assert ParkedStream.objects.get().attempts == 2

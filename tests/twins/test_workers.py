@@ -26,6 +26,7 @@ from tests.builders import DAY, NOON
 from tests.twins.builders import (
     active_model,
     advance_everything,
+    both_at_once,
     customer,
     happen,
     orders,
@@ -216,21 +217,13 @@ def test_two_advancers_at_once_fold_each_event_once():
     for someone in people:
         happen(someone, *orders(4))
     loaded_model(model)
-    reports, start = [], threading.Barrier(2)
+    reports = []
 
     def work() -> None:
-        try:
-            start.wait()
-            while (report := advance(shard=5, limit=3, at=NOON)).streams:
-                reports.append(report)
-        finally:
-            connections.close_all()
+        while (report := advance(shard=5, limit=3, at=NOON)).streams:
+            reports.append(report)
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    both_at_once(work)
     # One may have ended while the other held the last streams; nothing is left in either case.
     assert advance(shard=5, at=NOON).streams == 0
 
