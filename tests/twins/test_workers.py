@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def test_what_is_told_while_the_messenger_gathers_goes_out_together(monkeypatch)
 
     for shard in (3, 7, 3):
         messenger.tell({shard})
+        time.sleep(0.02)
     until(lambda: sent == [{3, 7}])
 
     messenger.tell({5})
@@ -156,6 +158,7 @@ def test_a_process_that_forks_has_a_messenger_in_both(monkeypatch):
         time.sleep(10)
         os._exit(1)
 
+    assert select.select([out], [], [], 5)[0], "the child told nobody"
     assert os.read(out, 100) == b"[5]"
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
