@@ -51,7 +51,7 @@ class TokenAuthentication(OAuth2Authentication):  # type: ignore[misc]  # publis
     """OAuth 2.0 bearer tokens, as the toolkit checks them, remembered for five seconds."""
 
     def authenticate(self, request: Request) -> Known | None:
-        header = request.headers.get("Authorization", "")
+        header: str = request.META.get("HTTP_AUTHORIZATION", "")
         if not header.lower().startswith(BEARER):
             return self._checked(request)
         digest = hashlib.sha256(header[len(BEARER) :].encode()).digest()

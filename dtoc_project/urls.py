@@ -20,12 +20,12 @@ oauth = (
 )
 
 urlpatterns = [
+    path("api/v1/", include("events.api.urls")),  # first: most requests are for these
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("oauth/", include(oauth)),
     path("api/v1/", include("common.api.urls")),
     path("api/v1/", include("customers.api.urls")),
-    path("api/v1/", include("events.api.urls")),
     path("api/v1/", include("twins.api.urls")),
     path("api/v1/", include("campaigns.api.urls")),
     path("v1/", include("events.api.collector_urls")),

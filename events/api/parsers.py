@@ -41,7 +41,7 @@ class EventsParser(BaseParser):
 
     def read(self, stream: IO[bytes], request: Request) -> Sent:
         """What ``stream`` holds, packed as the request says."""
-        return self.sent(unpacked(stream, request.headers.get("Content-Encoding", "")))
+        return self.sent(unpacked(stream, request.META.get("HTTP_CONTENT_ENCODING", "")))
 
     def sent(self, body: bytes) -> Sent:
         """What ``body`` holds.
@@ -111,8 +111,9 @@ def sent_in(request: Request) -> Sent:
         BodyMalformed, BodyTooLarge, BatchTooLarge: it cannot be taken.
         ContentEncodingUnknown, UnsupportedMediaType: it is of a kind that is not read.
     """
-    if isinstance(request.data, Sent):
-        return request.data
+    data = request.data
+    if isinstance(data, Sent):
+        return data
     known = [parser() for parser in PARSERS]
     parser = DefaultContentNegotiation().select_parser(request, known)
     if not isinstance(parser, EventsParser):

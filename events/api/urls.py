@@ -13,10 +13,10 @@ from events.api.quarantine import (
 from events.api.views import CustomerEventsView, EventsView
 
 urlpatterns = [
+    path("events/", EventsView.as_view(), name="events"),  # first: most requests are for it
     path("imports/", ImportsView.as_view(), name="imports"),
     path("imports/<uuid:import_id>/", ImportView.as_view(), name="import"),
     path("imports/<uuid:import_id>/cancel/", ImportCancelView.as_view(), name="import-cancel"),
-    path("events/", EventsView.as_view(), name="events"),
     path(
         "customers/<uuid:pseudonym>/events/", CustomerEventsView.as_view(), name="customer-events"
     ),

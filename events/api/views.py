@@ -189,7 +189,7 @@ def _preferred(request: Request, result: Result, at: datetime) -> HttpResponse |
 
     None otherwise: a preference may always be passed over, and then the answer does not name it.
     """
-    wishes = request.headers.get("Prefer", "").replace(" ", "").lower().split(",")
+    wishes = request.META.get("HTTP_PREFER", "").replace(" ", "").lower().split(",")
     if REPRESENTATION not in wishes or result.stream is None or not may(request, "twins:read"):
         return None
     if result.outcome not in ("accepted", "duplicate") or result.reason:

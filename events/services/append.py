@@ -22,6 +22,8 @@ SHARDS = 16
 
 Status = Literal["accepted", "duplicate", "conflict", "closed"]
 
+NOBODY = UUID(int=0)  # the stream of an event while it is not known whose it is
+
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event to append; ``data`` is JSON or something that becomes JSON."""
@@ -105,9 +107,14 @@ def append_batch(
         for event, result in zip(events, results, strict=True)
         if result.status == "accepted"
     }
+    tell_later(touched)
+    return results
+
+
+def tell_later(touched: set[int]) -> None:
+    """Once the transaction commits, subscribers hear which shards have work."""
     if touched:
         transaction.on_commit(lambda: subscribers.appended(touched))
-    return results
 
 
 def append(
@@ -157,12 +164,23 @@ def _execute(
     rows: str, slots: Mapping[UUID, int], at: datetime, counted_for: str | None
 ) -> list[Appended]:
     locks = sorted(set(slots.values()))  # ascending: two batches never wait in a circle
+    answers = answers_to(APPEND, [rows, truncated(at), LOCK_CLASS, locks, counted_for])
+    return [Appended(*answer) for answer in answers]
+
+
+def answers_to(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What a statement that appends answers.
+
+    Raises:
+        AppendOutOfOrder: a younger transaction was here before.
+    """
     with connection.cursor() as cursor:
         try:
-            cursor.execute(APPEND, [rows, truncated(at), LOCK_CLASS, locks, counted_for])
+            cursor.execute(statement, params)
         except DatabaseError as error:
             raise _translated(error) from error
-        return [Appended(*answer) for answer in cursor.fetchall()]
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def _row(number: int, event: NewEvent, slots: Mapping[UUID, int]) -> _Row:

@@ -24,7 +24,8 @@ from events.cleaning import (
     typed,
 )
 from events.custom_types import CustomSchema, custom_schemas
-from events.services.append import Appended, NewEvent, append_batch
+from events.services.alone import append_known
+from events.services.append import NOBODY, Appended, NewEvent, append_batch
 from events.services.counters import count_intake
 from events.services.custom_types import observe_types
 from events.services.outliers import with_outliers_marked
@@ -120,6 +121,8 @@ def ingest(
     """
     custom = _custom_types(items, policy)
     works = [_taken_ahead(item) or _cleaned(item, policy, custom) for item in items]
+    if within is None and meanwhile is None and _is_stored_alone(works, policy):
+        return _told(IntakeReport([_finished(work) for work in works]), policy)
     _resolve(works, policy)
     doubtful = [work for work in works if work.result is not None]
     if not doubtful and within is None:
@@ -201,6 +204,26 @@ def _doubt(doubt: Doubtful, event_id: UUID | None = None) -> Result:
     return Result("quarantined", doubt.reason, doubt.detail, event_id)
 
 
+def _is_stored_alone(works: Sequence[_Work], policy: Policy) -> bool:
+    """Whether it was a single event of a known customer, and has its result: the common case."""
+    if len(works) != 1:
+        return False
+    (work,) = works
+    if work.result is not None or not isinstance(work.name, tuple):
+        return False
+    known = append_known(
+        identity=work.name,
+        event=_new_event(work, policy, NOBODY),
+        at=policy.at,
+        counted_for=policy.counted_as or policy.source,
+    )
+    if known is None:
+        return False
+    work.stream = known.event.stream
+    work.result = _result_of(work, known.event, known.appended)
+    return True
+
+
 def _resolve(works: Sequence[_Work], policy: Policy) -> None:
     """Each work knows its stream, or has a result that says why there is none."""
     keys = {work.name for work in works if isinstance(work.name, tuple)}
@@ -257,7 +280,7 @@ def _registered(
 
 def _append(works: Sequence[_Work], policy: Policy, meanwhile: Callable[[], None] | None) -> None:
     ready = [work for work in works if work.result is None]
-    events = with_outliers_marked([_new_event(work, policy) for work in ready])
+    events = with_outliers_marked([_new_event(work, policy, _stream_of(work)) for work in ready])
     appended = append_batch(
         events=events,
         at=policy.at,
@@ -269,15 +292,19 @@ def _append(works: Sequence[_Work], policy: Policy, meanwhile: Callable[[], None
         work.result = _result_of(work, event, stored)
 
 
-def _new_event(work: _Work, policy: Policy) -> NewEvent:
+def _stream_of(work: _Work) -> UUID:
+    assert work.stream is not None  # noqa: S101 - what has no result has been resolved
+    return work.stream
+
+
+def _new_event(work: _Work, policy: Policy, stream: UUID) -> NewEvent:
     envelope, event = work.item.envelope, work.event
     assert isinstance(envelope, Envelope)  # noqa: S101 - what has no result has been cleaned
     assert event is not None  # noqa: S101
-    assert work.stream is not None  # noqa: S101
     assert work.event_id is not None  # noqa: S101
     technical = is_technical(getattr(event, "sku", None) or "", policy.technical_skus)
     return NewEvent(
-        stream=work.stream,
+        stream=stream,
         event_id=work.event_id,
         type=event.type,
         schema_version=event.schema_version,

@@ -61,16 +61,25 @@ class Lines:
 def with_outliers_marked(events: Sequence[NewEvent]) -> list[NewEvent]:
     """The same events; the metadata of outliers say so. Technical lines are none."""
     lines = {
-        number: (event.data.sku, _day(event), _of(event.data))
-        for number, event in enumerate(events)
-        if isinstance(event.data, OrderLine) and "technical" not in event.metadata
+        number: line for number, event in enumerate(events) if (line := line_of(event)) is not None
     }
     marked = list(events)
     for number, is_outlier in zip(lines, windows.mark(list(lines.values())), strict=True):
         if is_outlier:
-            metadata = {**events[number].metadata, "outlier": True}
-            marked[number] = msgspec.structs.replace(events[number], metadata=metadata)
+            marked[number] = as_outlier(events[number])
     return marked
+
+
+def line_of(event: NewEvent) -> Line | None:
+    """What an order line is to the windows; None for all other events and for technical lines."""
+    if isinstance(event.data, OrderLine) and "technical" not in event.metadata:
+        return event.data.sku, _day(event), _of(event.data)
+    return None
+
+
+def as_outlier(event: NewEvent) -> NewEvent:
+    """The same event, marked."""
+    return msgspec.structs.replace(event, metadata={**event.metadata, "outlier": True})
 
 
 def _day(event: NewEvent) -> int:
@@ -144,6 +153,23 @@ class Windows:
                 self._windows[sku].forget_before(newest - WINDOW_DAYS - MARGIN_DAYS)
             return marks
 
+    def is_outlier(self, line: Line) -> bool:
+        """Whether a line that comes alone is one; it counts once it is added."""
+        sku, day, what = line
+        with self._lock:
+            self._load([line])
+            return self._windows[sku].until(day).is_far(what)
+
+    def add(self, line: Line) -> None:
+        """A line that was asked about, and is stored, is one of those before the next."""
+        sku, day, what = line
+        with self._lock:
+            window = self._windows.get(sku)
+            if window is None:
+                return  # whoever loads it again finds the line in the store
+            window.add(day, what)
+            window.forget_before(day - WINDOW_DAYS - MARGIN_DAYS)
+
     def clear(self) -> None:
         with self._lock:
             self._windows.clear()
@@ -174,12 +200,8 @@ class Windows:
 
 windows = Windows()
 
-DAYS = """
-SELECT x.sku, x.day - date '1970-01-01', sum(n)::integer, sum(q), sum(qq), sum(v), sum(vv)
-FROM unnest(%s::text[], %s::int[]) AS asked(sku, since)
-JOIN events_skuday AS x ON x.sku = asked.sku AND x.day >= date '1970-01-01' + asked.since
-GROUP BY x.sku, x.day
-"""
+# Made by the migration `append_known`.
+DAYS = "SELECT * FROM events_sku_days(%s::text[], %s::int[])"
 
 
 def stored_days(since: Mapping[str, int]) -> list[Line]:
