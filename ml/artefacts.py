@@ -11,23 +11,32 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from ml.basket.model import BasketModel
 from ml.encoding import Dictionaries
 from ml.errors import BrokenArtefact
+from ml.mixture import files as mixture_files
+from ml.rhythm.model import Rhythm
 from ml.twin import TwinConfig, TwinModel
 
 WEIGHTS, DICTIONARIES = "weights.safetensors", "dictionaries.json"
 CONFIG, REPORT = "config.json", "report.json"
-NAMES = (CONFIG, DICTIONARIES, REPORT, WEIGHTS)
+RHYTHM, BASKET = "rhythm.json", "basket.json"
+NAMES = (CONFIG, DICTIONARIES, REPORT, RHYTHM, WEIGHTS)
 
 
 def dump(model: TwinModel, report: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the model's files by name; equal models and reports give equal bytes."""
+    mixture = {} if model.next_item is None else mixture_files.to_files(model.next_item)
+    basket = {BASKET: _json(model.next_basket.as_dict())} if model.next_basket else {}
     weights = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     return {
         WEIGHTS: safetensors.torch.save(weights),
         DICTIONARIES: _json(asdict(model.dictionaries)),
         CONFIG: _json(asdict(model.config)),
         REPORT: _json(report),
+        RHYTHM: _json(model.rhythm.as_dict()),
+        **mixture,
+        **basket,
     }
 
 
@@ -43,8 +52,13 @@ def load(files: Mapping[str, bytes]) -> TwinModel:
     try:
         model = TwinModel(TwinConfig(**json.loads(files[CONFIG])), _dictionaries(files))
         model.load_state_dict(safetensors.torch.load(bytes(files[WEIGHTS])))
+        model.rhythm = Rhythm.of(json.loads(files[RHYTHM]))
+        if BASKET in files:
+            model.next_basket = BasketModel.of(json.loads(files[BASKET]))
     except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise BrokenArtefact(reason=str(error).splitlines()[0]) from error
+    if mixture_files.FRAME in files:
+        model.adopt(mixture_files.from_files(files, model))
     return model.eval()
 
 

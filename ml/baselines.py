@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ml.encoding import Columns, first_rows, previous_where
 from ml.events import EventKind, EventTable, Floats, Integers
 from ml.metrics import ItemScores
-from ml.survival import TimeTensors
-from ml.targets import Targets
 
 OWN_SHARE, MARKOV_SHARE = 0.25, 0.40
 POPULARITY_FLOOR = 0.1
@@ -128,37 +124,3 @@ def _unknown(targets: int) -> ItemScores:
 def _score(scores: ItemScores, n: int, share: Floats, wanted: int) -> None:
     scores.rank[n] = np.count_nonzero(share >= share[wanted])
     scores.nll[n] = -np.log(share[wanted])
-
-
-def fit_population(days: Tensor, observed: Tensor) -> TimeTensors:
-    """Return the log-logistic with a never-share that fits all waiting times best."""
-    raw = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-    days = days.double()
-    optimiser = torch.optim.LBFGS([raw], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        time = _population(raw)
-        likelihood = torch.where(observed, time.log_density(days), time.log_survival(days))
-        value = -likelihood.mean()
-        torch.autograd.backward(value)
-        return value
-
-    optimiser.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return _population(raw.detach())
-
-
-def _population(raw: Tensor) -> TimeTensors:
-    return TimeTensors(30 * torch.exp(raw[0]), torch.exp(raw[1]), torch.sigmoid(raw[2] - 3))
-
-
-def own_mean_days(columns: Columns, mean_days: float) -> Floats:
-    """Return each row's mean days between orders so far, one gap of the overall mean added."""
-    gaps = np.maximum(columns.orders - 1, 0)
-    return np.asarray((gaps * columns.mean_gap_days + mean_days) / (gaps + 1))
-
-
-def exponential_log_likelihood(mean_days: Tensor, targets: Targets) -> Tensor:
-    """Return the log-likelihood of each gap under an exponential, given what had elapsed."""
-    waited = (targets.days - targets.elapsed_days) / mean_days
-    return torch.where(targets.observed, -torch.log(mean_days) - waited, -waited)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml.errors import EventBeforeClock
 from ml.events import EventKind, EventTable, Floats, Integers, Objects
+from ml.rhythm.statistics import Purchases
 from ml.states import TwinStates
 from ml.timing import DAY_MS
 
@@ -197,7 +198,6 @@ def remember(states: TwinStates, events: EventTable) -> TwinStates:
     orders = _Orders.of(events, states)
     opened, repeat = orders.opened, orders.repeat
     sums = _Sums(events.customer, len(states))
-    cents = np.rint(line_totals(events) * 100).astype(np.int64)
     units = np.rint(events.quantity).astype(np.int64)
     first = sums.total(np.where(opened & ~repeat, events.occurred_at_ms, 0))
     last_order_ms = sums.last(events.occurred_at_ms, opened, states.last_order_ms)
@@ -208,7 +208,7 @@ def remember(states: TwinStates, events: EventTable) -> TwinStates:
         lines=states.lines + sums.total(purchased.astype(np.int64)),
         returns=states.returns + sums.total((events.kind == EventKind.RETURNED).astype(np.int64)),
         units=states.units + sums.total(np.where(purchased, units, 0)),
-        spend_cents=states.spend_cents + sums.total(np.where(purchased, cents, 0)),
+        **Purchases.of(states).folded(events).columns(),
         first_order_ms=np.where(states.orders > 0, states.first_order_ms, first),
         last_order_ms=last_order_ms,
         gaps_n=states.gaps_n + sums.total(repeat.astype(np.int64)),

@@ -6,6 +6,10 @@ MlError
 ├── UnequalColumns     the columns of a table differ in length
 ├── NothingToLearn     no purchase lies before the validation window
 ├── NoValidation       the validation window is empty or not before the cut-off
+├── NothingToPredict   a split leaves nothing to learn or to ask
+├── UnknownCore        a configuration names a core that is not there
+├── PackageMissing     something optional is asked for and not installed
+├── ExportDiffers      an exported step does not compute what the model computes
 └── BrokenArtefact     the files of a model do not fit together
 """
 
@@ -67,6 +71,40 @@ class NoValidation(MlError):
     template = (
         "there are {purchases} purchases to validate on in [{validation_from_ms}, {cut_off_ms}) "
         "ms, expected at least 1: move the validation window"
+    )
+
+
+class NothingToPredict(MlError):
+    """A split needs lines before it, and after it lines of customers with an earlier one."""
+
+    code = "nothing-to-predict"
+    template = (
+        "before {split_ms} ms there are {before} lines and from it on {targets} lines with an "
+        "earlier one, expected at least 1 each: move the split"
+    )
+
+
+class UnknownCore(MlError):
+    """A core is a module of ``ml.cores``."""
+
+    code = "unknown-core"
+    template = "there is no core {name}, expected one of {known}: change the configuration"
+
+
+class PackageMissing(MlError):
+    """An extra of the package is installed before it is used."""
+
+    code = "package-missing"
+    template = "the package {package} is not installed: pip install 'dtoc[{extra}]' and retry"
+
+
+class ExportDiffers(MlError):
+    """What is exported computes what the model computes."""
+
+    code = "export-differs"
+    template = (
+        "the exported step differs from the model by {difference}, expected at most {tolerance}: "
+        "nothing was written; try other versions of onnx, onnxscript and onnxruntime"
     )
 
 

@@ -19,9 +19,11 @@ from ml.baselines import Histories
 from ml.encoding import encode, running
 from ml.events import EventTable, Floats
 from ml.fold import fold_states
-from ml.losses import time_log_likelihood
 from ml.metrics import Bootstrap, Figure, ItemScores
-from ml.targets import Targets, spells, targets_of
+from ml.next_basket import measured as measured_baskets
+from ml.rhythm.days import DAY_MS, PurchaseDays
+from ml.rhythm.likelihood import Waiting, overall_rate, without_factor
+from ml.targets import Targets, targets_of
 
 if TYPE_CHECKING:
     from ml.twin import TwinModel
@@ -29,12 +31,18 @@ if TYPE_CHECKING:
 ROWS_PER_BLOCK = 1_024
 CENTRAL_80 = 1.2815515655446004  # standard normal quantile of .9
 
+# Raised where a figure means something else than before: reports of two protocols do not compare.
+PROTOCOL = 1
+
 NOTES = (
     "next item: most of the skill lies in the order of the lines inside an order, which shops "
     "print in picking or catalogue order; read first_of_order for decisions that customers take",
-    "model_told knows whether the line opens an order, the other methods do not",
+    "model_told knows when the line comes and whether it opens an order, the others do not",
     "an item first sold inside the window counts as a miss and is left out of nll",
-    "time: log-likelihood of each waiting time, given what had elapsed when the window began",
+    "time: log-likelihood of the day on which each waiting time ended, or that it did not, given "
+    "what had elapsed when the window began",
+    "next basket: orders of customers with an earlier one; the day of the order is known; an item "
+    "first sold inside the window stays in the basket and counts as a miss",
     "line total: mean absolute error of the logarithm, given the item",
 )
 
@@ -56,7 +64,9 @@ def evaluate(
     """
     measured = _Measured(model, events, countries, known, cut_off_ms, validation_from_ms)
     return {
+        "protocol": PROTOCOL,
         "next_item": measured.next_item(draws, seed),
+        "next_basket": measured.next_basket(draws, seed),
         "time_to_order": measured.time_to_order(draws, seed),
         "line_total": measured.line_total(draws, seed),
         "notes": list(NOTES),
@@ -76,16 +86,13 @@ class _Measured:
         validation_from_ms: int,
     ) -> None:
         self.model, self.events, self.known = model.eval(), events, known
+        self.countries, self.cut_off_ms = countries, cut_off_ms
+        self.validation_from_ms = validation_from_ms
         start = model.initial_state(countries)
         self.columns = encode(events, start, model.dictionaries)
         self.h = fold_states(model, self.columns, events.customer, start.h, start.c)
         self.targets = self._targets(len(countries), cut_off_ms, validation_from_ms)
         self.early = events.occurred_at_ms < validation_from_ms
-        self.learned = events.rows(self.early)
-        self.learned_targets = targets_of(
-            self.learned, self.columns.rows(self.early), customers=len(countries), known=known,
-            cut_off_ms=validation_from_ms,
-        )  # fmt: skip
 
     def _targets(self, customers: int, cut_off_ms: int, validation_from_ms: int) -> Targets:
         every = targets_of(
@@ -106,9 +113,15 @@ class _Measured:
         """Return ranking figures of the next line, overall and at the first line of an order."""
         past = self.histories()
         told, untold = self._score_items(past)
-        methods = {
-            "model": untold,
-            "model_told": told,
+        methods = {"model": untold, "model_told": told}
+        if self.model.next_item is not None:
+            found = self.model.next_item.score(
+                self.events, self.countries, from_ms=self.validation_from_ms
+            )
+            place = np.searchsorted(found.row, past.asked + 1)
+            mixed = [ItemScores(s.rank[place], s.nll[place]) for s in (found.untold, found.told)]
+            methods = {"model": mixed[0], "model_told": mixed[1], "network": untold}
+        methods |= {
             "popularity": baselines.score_popularity(past),
             "own_and_popularity": baselines.score_own(past),
             "markov_and_popularity": baselines.score_markov(past),
@@ -121,19 +134,28 @@ class _Measured:
             "first_of_order": {m: bootstrap.figures(s.values(), first) for m, s in methods.items()},
         }
 
+    def next_basket(self, draws: int, seed: int) -> dict[str, Any]:
+        """Return ranking figures of whole orders; empty where the model does not rank them."""
+        model = self.model
+        if model.next_item is None or model.next_basket is None:
+            return {}
+        return measured_baskets(
+            model.next_basket, model.next_item, self.events, self.countries,
+            from_ms=self.validation_from_ms, draws=draws, seed=seed,
+        )  # fmt: skip
+
     def time_to_order(self, draws: int, seed: int) -> dict[str, Figure]:
-        """Return log-likelihoods per waiting time."""
-        rows = np.flatnonzero(spells(self.events, self.targets))
-        index = torch.from_numpy(rows)
-        targets = self.targets.rows(index)
-        own, population = self._time_baselines(rows, targets)
+        """Return log-likelihoods of each waiting time inside the window, in whole days."""
+        first, until = self.validation_from_ms // DAY_MS, -(-self.cut_off_ms // DAY_MS)
+        days, law = PurchaseDays.of_events(self.events), self.model.rhythm.law
+        waiting = Waiting.inside(days, first, until)
         methods = {
-            "model": self._time_likelihood(index, targets),
-            "population_log_logistic": population,
-            "exponential_own_mean": own,
+            "model": waiting.log_likelihood(law),
+            "own_rates": waiting.log_likelihood(without_factor(law)),
+            "one_rate": waiting.log_likelihood_of_rate(overall_rate(days, first)),
         }
-        bootstrap = Bootstrap(self.events.customer[rows], draws=draws, seed=seed)
-        return bootstrap.figures({m: v.double().numpy() for m, v in methods.items()})
+        bootstrap = Bootstrap(waiting.customer, draws=draws, seed=seed)
+        return bootstrap.figures(methods)
 
     def line_total(self, draws: int, seed: int) -> dict[str, Figure]:
         """Return absolute errors of the log total, and how often the 80 % interval held."""
@@ -163,22 +185,6 @@ class _Measured:
         for scores in (told, untold):
             scores.rank[unknown], scores.nll[unknown] = baselines.MISS, np.nan
         return told, untold
-
-    def _time_likelihood(self, index: Tensor, targets: Targets) -> Tensor:
-        with torch.inference_mode():
-            time = self.model.output(self.h[index].to(self.model.device)).time
-            return time_log_likelihood(time, targets.to(self.model.device)).cpu()
-
-    def _time_baselines(self, rows: NDArray[np.int64], targets: Targets) -> tuple[Tensor, Tensor]:
-        past = torch.from_numpy(np.flatnonzero(spells(self.learned, self.learned_targets)))
-        days, seen = self.learned_targets.days[past], self.learned_targets.observed[past]
-        mean_days = float(days.sum()) / max(int(seen.sum()), 1)
-        own = torch.from_numpy(baselines.own_mean_days(self.columns, mean_days)[rows])
-        population = baselines.fit_population(days, seen)
-        return (
-            baselines.exponential_log_likelihood(own, targets),
-            time_log_likelihood(population, targets),
-        )
 
     def _totals(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
         with torch.inference_mode():

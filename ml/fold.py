@@ -13,12 +13,14 @@ from torch import Tensor
 
 from ml.encoding import Columns
 from ml.events import Integers
+from ml.modes import predicting
 
 if TYPE_CHECKING:
     from ml.twin import TwinModel
 
 EVENTS_PER_RUN = 32_768  # bounds memory: about 60 MB of activations
 STEPS_PER_RUN = 2_048
+LEAST_OF_A_RUN = 8  # events that a customer counts for: its state has to be held as well
 
 Singles = NDArray[np.float32]
 
@@ -61,7 +63,7 @@ def runs(customer: Integers) -> Iterator[tuple[Integers, Integers, Integers]]:
     """
     who, starts, lengths = np.unique(customer, return_index=True, return_counts=True)
     by_length = np.argsort(lengths, kind="stable")
-    filled = np.cumsum(np.minimum(lengths[by_length], STEPS_PER_RUN))
+    filled = np.cumsum(np.clip(lengths[by_length], LEAST_OF_A_RUN, STEPS_PER_RUN))
     for part in np.split(by_length, np.flatnonzero(np.diff(filled // EVENTS_PER_RUN)) + 1):
         done = np.zeros(len(part), dtype=np.int64)
         while len(part):
@@ -74,7 +76,7 @@ def runs(customer: Integers) -> Iterator[tuple[Integers, Integers, Integers]]:
 def fold(
     model: TwinModel, columns: Columns, customer: Integers, h: Singles, c: Singles
 ) -> tuple[Singles, Singles]:
-    """Return ``h`` and ``c`` (B, H) after all rows; customers without rows keep theirs."""
+    """Return ``h`` and ``c`` after all rows; customers without rows keep theirs."""
     after = h.copy(), c.copy()
     _fold_into(model, columns, customer, after, None)
     return after
@@ -97,9 +99,7 @@ def _fold_into(
     every: Tensor | None,
 ) -> None:
     h, c = state
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with predicting(model):
         for who, starts, lengths in runs(customer):
             packing = pack(starts, lengths)
             rows = who[packing.order]
@@ -111,4 +111,3 @@ def _fold_into(
                 states, last_h, last_c = model.core.run(x, packing.steps, *before)
                 every[torch.from_numpy(packing.rows)] = states.cpu()
             h[rows], c[rows] = last_h.cpu().numpy(), last_c.cpu().numpy()
-    model.train(training)

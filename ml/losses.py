@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ml.survival import TimeTensors
 from ml.targets import Targets
 
 if TYPE_CHECKING:
     from ml.twin import TwinModel
 
-HEADS = ("next_item", "same_order", "time_to_order", "line_total")
+HEADS = ("next_item", "same_order", "line_total")
 HALF_LOG_TWO_PI = 0.9189385332046727
 
 
@@ -44,19 +43,10 @@ def head_losses(model: TwinModel, h: Tensor, targets: Targets, known: int) -> He
         functional.binary_cross_entropy_with_logits(
             output.same_order_logit, targets.same_order, reduction="none"
         )[targets.has_same_order],
-        -time_log_likelihood(output.time, targets)[targets.has_time],
         _total_loss(model, h, targets),
     )
     counts = torch.tensor([float(len(part)) for part in parts], device=h.device)
     return HeadLosses(torch.stack([part.sum() for part in parts]), counts)
-
-
-def time_log_likelihood(time: TimeTensors, targets: Targets) -> Tensor:
-    """Return the log-likelihood of each gap, censored ones included, given what had elapsed."""
-    came = time.log_density(targets.days)
-    stayed_away = time.log_survival(targets.days)
-    given = time.log_survival(targets.elapsed_days)
-    return torch.where(targets.observed, came, stayed_away) - given
 
 
 def _item_loss(model: TwinModel, h: Tensor, targets: Targets, known: int) -> Tensor:

@@ -3,73 +3,173 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ml.basket.foretold import Basket, baskets
+from ml.events import Integers
 from ml.forecast import Forecast
+from ml.mixture.inputs import Told
+from ml.mixture.memory import Memory
+from ml.modes import predicting
+from ml.rhythm.model import Rhythm
+from ml.rhythm.statistics import COLUMNS, Purchases
 from ml.states import TwinStates
-from ml.timing import TimeToOrder
+from ml.timing import CHURN_DAYS, DAY_MS, Buying, TimeToOrder
 
 if TYPE_CHECKING:
+    from ml.mixture.market import Snapshot
+    from ml.mixture.model import Mixture
     from ml.twin import TwinModel
 
-TWINS_PER_BLOCK = 2_048
+TWINS_PER_BLOCK = 512
 
 Ranked = tuple[tuple[str, float], ...]
 
 
-def forecasts(model: TwinModel, states: TwinStates, top_items: int) -> list[Forecast]:
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The likeliest items of B twins, the likeliest first: their names, and their shares (B, K).
+
+    ``rows`` (B, K) are theirs in the dictionaries of the network.
+    """
+
+    names: tuple[str, ...]
+    places: Tensor  # in ``names``
+    rows: Tensor
+    shares: Tensor
+
+    def ranked(self) -> list[Ranked]:
+        pairs = zip(self.places.tolist(), self.shares.tolist(), strict=True)
+        return [
+            tuple((self.names[place], share) for place, share in zip(*pair, strict=True))
+            for pair in pairs
+        ]
+
+
+def forecasts(
+    model: TwinModel, states: TwinStates, top_items: int, market: Snapshot | None = None
+) -> list[Forecast]:
     """Return the forecast of every row of the states."""
-    training = model.training
-    model.eval()
     result: list[Forecast] = []
-    with torch.inference_mode():
+    with predicting(model):
         for first in range(0, len(states), TWINS_PER_BLOCK):
-            h = torch.from_numpy(states.h[first : first + TWINS_PER_BLOCK]).to(model.device)
-            result += _block(model, h, min(top_items, model.vocabulary))
-    model.train(training)
+            rows = np.arange(first, min(first + TWINS_PER_BLOCK, len(states)))
+            result += _block(model, states.take(rows), top_items, market)
     return result
 
 
-def _block(model: TwinModel, h: Tensor, top: int) -> list[Forecast]:
+def _block(
+    model: TwinModel, states: TwinStates, top: int, market: Snapshot | None
+) -> list[Forecast]:
+    h = torch.from_numpy(states.h).to(model.device)
     output = model.output(h)
-    opening, items = _likeliest(model, h, 0, top)
-    continuing, _ = _likeliest(model, h, 1, top)
-    times = torch.stack([output.scale_days, output.shape, output.never_share], dim=-1).tolist()
+    times, buying = rhythms(model.rhythm, states)
+    if model.next_item is None:
+        opening, continuing = (_by_network(model, h, same_order, top) for same_order in (0, 1))
+        next_baskets: list[Basket] = [()] * len(states)
+    else:
+        market = market or model.next_item.market
+        memories = [Memory.from_bytes(memory) for memory in states.items]
+        order_ms = expected_order_ms(model.rhythm, states)
+        opening, continuing = _by_mixture(
+            model, model.next_item, states, memories, order_ms, top, market
+        )
+        next_baskets = _baskets(model, model.next_item, memories, order_ms, market)
     same = torch.sigmoid(output.same_order_logit).tolist()
-    totals = _line_totals(model, h, items)
+    totals = _line_totals(model, h, (opening.rows, opening.shares))
+    ranked = zip(opening.ranked(), continuing.ranked(), strict=True)
     return [
         Forecast(
-            top_items=opening[row],
-            continuing_items=continuing[row],
+            top_items=first,
+            continuing_items=later,
             same_order=same[row],
-            time_to_order=TimeToOrder(
-                scale_days=times[row][0], shape=times[row][1], never_share=times[row][2]
-            ),
+            time_to_order=times[row],
+            buying=buying[row],
             line_total_mu=totals[row][0],
             line_total_sigma=totals[row][1],
             line_total_expected=totals[row][2],
+            market_day=market.day if market and model.next_item else None,
+            next_basket=next_baskets[row],
         )
-        for row in range(len(h))
+        for row, (first, later) in enumerate(ranked)
     ]
 
 
-def _likeliest(
-    model: TwinModel, h: Tensor, same_order: int, top: int
-) -> tuple[list[Ranked], tuple[Tensor, Tensor]]:
+def rhythms(rhythm: Rhythm, states: TwinStates) -> tuple[list[TimeToOrder], list[Buying]]:
+    """Return when each twin's next order comes, and what it is expected to buy."""
+    known = Purchases.of(states)
+    own = rhythm.own(known, states.clock_ms, states.last_order_ms)
+    columns = zip(*(column.tolist() for column in own), strict=True)
+    times = [
+        TimeToOrder(
+            law=rhythm.law, shape=shape, scale=scale, level=level if bought else 0.0,
+            last_day=last_day if bought or clock_ms else None, last_day_share=share,
+            gap_days=int(gap), gap_before_days=int(before), bought=bool(bought),
+        )
+        for (shape, scale, level, last_day, share, gap, before, bought), clock_ms in zip(
+            columns, states.clock_ms.tolist(), strict=True
+        )
+    ]  # fmt: skip
+    counted = zip(*(column.tolist() for column in known.columns().values()), strict=True)
+    buying = [
+        Buying(counts=rhythm.counts, purchases=dict(zip(COLUMNS, row, strict=True)))
+        for row in counted
+    ]
+    return times, buying
+
+
+def _by_network(model: TwinModel, h: Tensor, same_order: int, top: int) -> _Items:
     known = torch.full((len(h),), same_order, device=h.device)
-    shares, rows = torch.softmax(model.item_logits(h, known), dim=-1).topk(top, dim=-1)
-    named = [
-        _named(model, row, share) for row, share in zip(rows.tolist(), shares.tolist(), strict=True)
+    scores = torch.softmax(model.item_logits(h, known), dim=-1)
+    shares, rows = scores.topk(min(top, model.vocabulary), dim=-1)
+    return _Items(model.dictionaries.items, rows, rows, shares)
+
+
+def _by_mixture(
+    model: TwinModel,
+    mixture: Mixture,
+    states: TwinStates,
+    memories: Sequence[Memory],
+    order_ms: Integers,
+    top: int,
+    market: Snapshot,
+) -> tuple[_Items, _Items]:
+    """Return the likeliest items for the line that opens the next order, and one that goes on."""
+    tellings = [
+        Told(np.zeros(len(states), np.bool_), order_ms),
+        Told(np.ones(len(states), np.bool_), states.clock_ms),
     ]
-    return named, (rows, shares)
+    h = states.h if mixture.network else None
+    found = []
+    for share in mixture.distributions(memories, market, tellings, h=h):
+        shares, places = torch.from_numpy(share).to(model.device).topk(min(top, share.shape[1]))
+        rows = model.next_item_rows.to(model.device)[places]
+        found.append(_Items(mixture.frame.vocabulary, places, rows, shares))
+    return found[0], found[1]
 
 
-def _named(model: TwinModel, rows: Sequence[int], shares: Sequence[float]) -> Ranked:
-    items = model.dictionaries.items
-    return tuple((items[row], share) for row, share in zip(rows, shares, strict=True))
+def _baskets(
+    model: TwinModel,
+    mixture: Mixture,
+    memories: Sequence[Memory],
+    order_ms: Integers,
+    market: Snapshot,
+) -> list[Basket]:
+    if model.next_basket is None:
+        return [()] * len(memories)
+    days = (order_ms // DAY_MS).tolist()
+    return baskets(model.next_basket, memories, market, days, mixture.frame.vocabulary)
+
+
+def expected_order_ms(rhythm: Rhythm, states: TwinStates) -> Integers:
+    """Return when the next order is about to come: its median, three months at most."""
+    own = rhythm.own(Purchases.of(states), states.clock_ms, states.last_order_ms)
+    return rhythm.median_ms(own, states.clock_ms, CHURN_DAYS)
 
 
 def _line_totals(

@@ -29,7 +29,7 @@ class LaneReader:
         self.columns = as_tensors(material.columns, model.device)
         self.targets = material.targets.to(model.device)
         self.h = torch.zeros(lanes, model.config.hidden, device=model.device)
-        self.c = torch.zeros_like(self.h)
+        self.c = torch.zeros(lanes, model.core.carried, device=model.device)
 
     def losses(self, batch: LaneBatch) -> HeadLosses:
         """Return the losses of one batch and keep the lanes' states for the next."""
@@ -43,7 +43,7 @@ class LaneReader:
         c = torch.where(begins, start_c, self.c[lane])
         rows = torch.from_numpy(packing.rows)
         states, last_h, last_c = model.core.run(self._encoded(rows), packing.steps, h, c)
-        self.h[lane], self.c[lane] = last_h.detach(), last_c.detach()
+        self.h[lane], self.c[lane] = last_h.detach().float(), last_c.detach().float()
         seen = torch.cat([states, start_h[fresh]])
         taught = torch.cat([rows, len(self.material.events) + customer[fresh]])
         return head_losses(

@@ -1,9 +1,11 @@
 """Simulated futures of many twins, untreated and treated, with common random numbers.
 
 A row is one (customer, replicate, arm). It draws the time of its next order, then line after line
-of that order, and feeds each one back into the recurrent core, until the next order lies beyond the
-horizon. Every draw is addressed by (seed, customer, replicate, order and line, purpose), so the
-arms of one replicate meet the same luck, and no row can tell with which others it was computed.
+of that order, and feeds each one back into the core and into what is remembered of purchase days,
+until the next order lies beyond the horizon: a customer's rate is learned on as the orders come.
+Every replicate has a level of the whole shop of its own, which moves from week to week. Every draw
+is addressed by (seed, customer, replicate, order and line, purpose), so the arms of one replicate
+meet the same luck, and no row can tell with which others it was computed.
 
 What the offer does comes from the response model alone: inside the offer's window it multiplies
 the hazard of orders and the quantity of lines and lowers the price. The core is fed the lines as
@@ -27,7 +29,9 @@ from ml.rollout_plan import (
     Scenario,
     StartBeforeClock,
 )
-from ml.rollout_rows import Arms, Customers, Rows, Tallies, advance_rows, first_orders
+from ml.rollout_rows import Customers, Rows
+from ml.rollout_steps import Arms, Calendar, advance_rows, first_orders
+from ml.rollout_tallies import Tallies
 from ml.states import TwinStates
 from ml.twin import TwinModel
 
@@ -62,7 +66,7 @@ def rollout(
         clock = int(states.clock_ms[row])
         raise StartBeforeClock(customer=row, clock_ms=clock, start_ms=plan.start_ms)
     if not len(states):
-        return RolloutOutcome.empty(plan, 0)
+        return RolloutOutcome.empty(plan, 0, model.vocabulary)
     training = model.training
     model.eval()
     try:
@@ -82,16 +86,18 @@ def _rolled_out(
 ) -> RolloutOutcome:
     tile = TILE_ROWS.get(model.device.type, TILE_ROWS["cpu"])
     country = look_up(model.dictionaries.country_index(), countries)
-    customers = Customers.of(model, states, row_keys, country, plan.start_ms, tile)
+    customers = Customers.of(model, states, row_keys, country, plan.start_ms)
     arms = _arms(plan, response, model.device)
-    tallies = Tallies.zero(plan, len(states), model.device)
-    waiting = _Waiting(first_orders(customers, arms, plan, ARRIVALS), model.device)
-    rows = Rows.idle(tile, model.config.hidden, model.device)
+    calendar = Calendar.of(model.rhythm, plan, model.device)
+    tallies = Tallies.zero(plan, len(states), model.vocabulary, model.device)
+    arrivals = first_orders(customers, arms, plan, calendar, ARRIVALS)
+    waiting = _Waiting(arrivals, model.device)
+    rows = Rows.idle(tile, model.config.hidden, model.core.carried, model.device)
     while True:
         rows.admit(waiting.take(int((~rows.active).sum())), customers)
         if not bool(rows.active.any()):
             return tallies.outcome()
-        advance_rows(model, rows, arms, plan, tallies)
+        advance_rows(model, rows, arms, plan, calendar, tallies)
 
 
 def _arms(plan: RolloutPlan, response: Response, device: torch.device) -> Arms:

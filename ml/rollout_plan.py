@@ -94,10 +94,11 @@ class RolloutOutcome:
 
     Sums of integers: parts computed apart add up to the whole, exactly. ``units`` follow from line
     totals and reference prices. ``revenue_cents`` is what was paid, ``discount_cents`` what the
-    offer took off it. ``customer_revenue_cents`` is summed over replicates instead.
+    offer took off it. ``customer_revenue_cents`` is summed over replicates instead. Of the control
+    alone: ``customer_orders``, and ``item_lines`` summed over replicates.
 
-    Shapes: A arms, R replicates, D days, B customers; (A, R), ``by_day`` (A, R, D) revenue in
-    cents, ``customer_revenue_cents`` (A, B).
+    Shapes: A arms, R replicates, D days, B customers, V items; (A, R), ``by_day`` (A, R, D) revenue
+    in cents, ``customer_revenue_cents`` (A, B), ``customer_orders`` (R, B), ``item_lines`` (V,).
     """
 
     buyers: Integers
@@ -108,9 +109,11 @@ class RolloutOutcome:
     discount_cents: Integers
     by_day: Integers
     customer_revenue_cents: Integers
+    customer_orders: Integers
+    item_lines: Integers
 
     @staticmethod
-    def empty(plan: RolloutPlan, customers: int) -> RolloutOutcome:
+    def empty(plan: RolloutPlan, customers: int, items: int = 0) -> RolloutOutcome:
         """Return the outcome of nobody having bought anything."""
         arms, replicates = len(plan.arms), plan.replicates
         sums = {name: np.zeros((arms, replicates), np.int64) for name in MEASURES}
@@ -118,6 +121,8 @@ class RolloutOutcome:
             **sums,
             by_day=np.zeros((arms, replicates, plan.horizon_days), np.int64),
             customer_revenue_cents=np.zeros((arms, customers), np.int64),
+            customer_orders=np.zeros((replicates, customers), np.int64),
+            item_lines=np.zeros(items, np.int64),
         )
 
     @staticmethod
@@ -125,12 +130,16 @@ class RolloutOutcome:
         """Return the outcome of all customers of the parts, in their order."""
         sums = {
             name: np.sum([getattr(part, name) for part in parts], axis=0)
-            for name in (*MEASURES, "by_day")
+            for name in (*MEASURES, "by_day", "item_lines")
         }
-        customers = np.concatenate([part.customer_revenue_cents for part in parts], axis=1)
-        return RolloutOutcome(**sums, customer_revenue_cents=customers)
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts], axis=1)
+            for name in BY_CUSTOMER
+        }
+        return RolloutOutcome(**sums, **joined)
 
 
+BY_CUSTOMER = ("customer_revenue_cents", "customer_orders")
 MEASURES = tuple(
-    f.name for f in fields(RolloutOutcome) if f.name not in ("by_day", "customer_revenue_cents")
+    f.name for f in fields(RolloutOutcome) if f.name not in ("by_day", "item_lines", *BY_CUSTOMER)
 )

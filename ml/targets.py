@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.encoding import Columns, first_rows
+from ml.encoding import Columns
 from ml.events import EventKind, EventTable, Integers
-from ml.survival import SHORTEST_DAYS
-from ml.timing import DAY_MS
 
 Number = TypeVar("Number", np.int64, np.float64, np.bool_)
 
@@ -22,9 +20,7 @@ Number = TypeVar("Number", np.int64, np.float64, np.bool_)
 class Targets:
     """Targets of N rows, and then of B starts: the first line after the profile alone.
 
-    ``has_*`` say which heads a row teaches. ``days`` is the gap to the next purchase, or up to the
-    cut-off where none was ``observed``; ``elapsed_days`` of it were already over when scoring
-    began. ``item`` is a row of the dictionaries.
+    ``has_*`` say which heads a row teaches. ``item`` is a row of the dictionaries.
 
     Shapes: all (N + B,).
     """
@@ -33,10 +29,6 @@ class Targets:
     has_item: Tensor
     same_order: Tensor
     has_same_order: Tensor
-    days: Tensor
-    observed: Tensor
-    elapsed_days: Tensor
-    has_time: Tensor
     log_total: Tensor
     has_total: Tensor
 
@@ -74,7 +66,7 @@ def targets_of(
     """Return the targets of every row and start; ``events`` all lie before ``cut_off_ms``.
 
     Items from row ``known`` on are no targets. With ``scored_from_ms`` only what happened from then
-    on is scored, given everything before; waiting times that began earlier are conditioned on.
+    on is scored, given everything before.
     """
     follower = next_purchase(events, customers)
     found = follower >= 0
@@ -85,28 +77,17 @@ def targets_of(
     scored = _scored(found, then, scored_from_ms)
     same = found & is_row & _at(columns.same_order, j) & _adjacent(follower)
     begun = scored_from_ms if scored_from_ms is not None else 0
-    elapsed = np.where(is_row, np.maximum(begun - now, 0), 0) / DAY_MS
+    inside = is_row & (now >= begun)
     total = _at(columns.total, j)
     item = _at(columns.item, j)
     return Targets(
         item=torch.from_numpy(item),
         has_item=torch.from_numpy(found & scored & (item < known)),
         same_order=torch.from_numpy(same.astype(np.float32)),
-        has_same_order=torch.from_numpy(is_row & scored & (elapsed == 0)),
-        days=_floats(np.maximum((then - now) / DAY_MS, SHORTEST_DAYS)),
-        observed=torch.from_numpy(found),
-        elapsed_days=_floats(elapsed),
-        has_time=torch.from_numpy(is_row & scored & ~same),
+        has_same_order=torch.from_numpy(inside & scored),
         log_total=_floats(np.log(np.maximum(total, 1e-9))),
         has_total=torch.from_numpy(found & scored & (total > 0)),
     )
-
-
-def spells(events: EventTable, targets: Targets) -> NDArray[np.bool_]:
-    """Return the rows at which a waiting time begins, one per order and customer."""
-    last_before = np.ones(len(events), dtype=np.bool_)
-    last_before[:-1] = (events.kind[1:] == EventKind.PURCHASED) | first_rows(events)[1:]
-    return np.asarray(targets.has_time.numpy()[: len(events)] & last_before)
 
 
 def _scored(

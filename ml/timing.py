@@ -1,78 +1,160 @@
-"""Time to the next order, in closed form and in plain floats.
+"""When the next order comes and what the next 90 days bring, from a stored forecast.
 
-A web process answers from these; the tensor forms for training and rollouts are in ``survival``.
+Plain numbers and numpy: a web process answers from these and loads no model. Rollouts draw from the
+same law on tensors (``rhythm.draws``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DAY_MS = 86_400_000
+import numpy as np
+
+from ml.events import Floats
+from ml.rhythm.counts import CountLaw
+from ml.rhythm.days import DAY_MS as DAY_MS
+from ml.rhythm.law import Law, Own
+from ml.rhythm.statistics import COLUMNS, Purchases
+
 HORIZONS_DAYS = (7, 30, 90)
 CHURN_DAYS = 90
+SEARCHED_DAYS = (128, 1_826)  # a quantile beyond five years is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeToOrder:
-    """Days from a customer's last event to the next order: log-logistic, or never.
+    """The next order of one customer, given that none has come until the moment of asking.
 
-    ``S(t) = n + (1 - n) / (1 + (t / a) ** b)`` with scale a (days), shape b and never-share n. Each
-    method takes ``elapsed_days``: how long nothing has happened already.
+    The own numbers are those of ``rhythm.law.Own``. ``last_day`` is the last purchase day or, where
+    not ``bought`` anything, the day before the first event; None where there was no event.
     """
 
-    scale_days: float
+    law: Law
     shape: float
-    never_share: float
+    scale: float
+    level: float
+    last_day: int | None
+    last_day_share: float
+    gap_days: int
+    gap_before_days: int
+    bought: bool
 
-    def survival(self, days: float) -> float:
-        """Return the probability that no order comes within ``days`` of the last event."""
-        return self.never_share + (1 - self.never_share) * self._waiting(days)
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> TimeToOrder:
+        """Return the time that ``as_dict`` wrote."""
+        return TimeToOrder(**{**stored, "law": Law.of(stored["law"])})
 
-    def cumulative_hazard(self, days: float) -> float:
-        """Return ``-log survival``."""
-        return -math.log(self.survival(days))
+    def as_dict(self) -> dict[str, Any]:
+        """Return the time for JSON."""
+        own = {name: getattr(self, name) for name in self.__slots__ if name != "law"}
+        return {**own, "law": self.law.as_dict()}
 
-    def inverse_cumulative_hazard(self, hazard: float) -> float | None:
-        """Return the days at which the cumulative hazard reaches ``hazard``; None where never."""
-        waiting = (math.exp(-hazard) - self.never_share) / (1 - self.never_share)
-        if waiting <= 0:
-            return None
-        odds = max((1 - waiting) / waiting, 0.0)
-        return self.scale_days * math.pow(odds, 1 / self.shape)
+    def cumulative_hazard(self, from_ms: int, until_ms: int) -> float:
+        """Return ``-log`` of the probability that no order comes between two moments."""
+        first, last = from_ms // DAY_MS, until_ms // DAY_MS
+        hazards = self._hazards(first, last - first + 1, from_ms)
+        over = hazards[0] * self._day_share(from_ms)
+        return float(hazards[:-1].sum() + hazards[-1] * self._day_share(until_ms) - over)
 
-    def probability_within(self, days: float, elapsed_days: float = 0.0) -> float:
-        """Return the probability of an order within the next ``days``."""
-        now = self.survival(elapsed_days)
-        return 1 - self.survival(elapsed_days + days) / now
+    def probability_within(self, days: float, as_of_ms: int) -> float:
+        """Return the probability of an order within ``days`` from a moment on."""
+        return -math.expm1(-self.cumulative_hazard(as_of_ms, as_of_ms + round(days * DAY_MS)))
 
-    def quantile(self, q: float, elapsed_days: float = 0.0) -> float | None:
-        """Return the days from now by which an order has come with probability ``q``, or None."""
-        target = self.cumulative_hazard(elapsed_days) - math.log1p(-q)
-        reached = self.inverse_cumulative_hazard(target)
-        return None if reached is None else max(reached - elapsed_days, 0.0)
+    def quantile(self, q: float, as_of_ms: int) -> float | None:
+        """Return the days from a moment by which an order has come with probability ``q``.
 
-    def _waiting(self, days: float) -> float:
-        if days <= 0:
-            return 1.0
-        z = self.shape * (math.log(days) - math.log(self.scale_days))
-        return 1 / (1 + math.exp(z)) if z < 500 else 0.0
+        None where that takes more than five years.
+        """
+        return self.quantiles((q,), as_of_ms)[0]
+
+    def quantiles(self, shares: Sequence[float], as_of_ms: int) -> list[float | None]:
+        """Return the quantiles of several probabilities, in their order."""
+        first = as_of_ms // DAY_MS
+        found: dict[float, float] = {}
+        for days in SEARCHED_DAYS:
+            hazards = self._hazards(first, days, as_of_ms)
+            running = np.cumsum(hazards)
+            over = hazards[0] * self._day_share(as_of_ms)
+            for q in set(shares) - set(found):
+                target = over - math.log1p(-q)
+                if target < running[-1]:
+                    day = int(np.searchsorted(running, target, side="right"))
+                    inside = (target - (running[day] - hazards[day])) / hazards[day]
+                    at_ms = (first + day) * DAY_MS + self._share_ms(first + day, inside)
+                    found[q] = max(at_ms - as_of_ms, 0.0) / DAY_MS
+            if len(found) == len(set(shares)):
+                break
+        return [found.get(q) for q in shares]
+
+    def _hazards(self, first: int, days: int, as_of_ms: int) -> Floats:
+        """Return the hazard of each whole day from ``first`` on."""
+        last_day = as_of_ms // DAY_MS - 1 if self.last_day is None else self.last_day
+        own = Own(
+            self.shape, self.scale, self.level, last_day, self.last_day_share, self.gap_days,
+            self.gap_before_days, float(self.bought),
+        )  # fmt: skip
+        day = np.arange(first, first + days)
+        hazards = np.asarray(self.law.hazards(np, own, day), dtype=np.float64)
+        return np.where(self.bought & (day == last_day), self.law.same_day_hazard, hazards)
+
+    def _day_share(self, at_ms: int) -> float:
+        """Return how much of that day's hazard lies before the moment."""
+        share = float(self.law.day_share(np, np.array([at_ms % DAY_MS]))[0])
+        if not self._is_last_day(at_ms // DAY_MS):
+            return share
+        return max((share - self.last_day_share) / (1 - self.last_day_share), 0.0)
+
+    def _share_ms(self, day: int, share: float) -> float:
+        if self._is_last_day(day):
+            share = self.last_day_share + share * (1 - self.last_day_share)
+        return float(self.law.share_ms(np, np.array([share]))[0])
+
+    def _is_last_day(self, day: int) -> bool:
+        return self.bought and day == self.last_day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buying:
+    """What one customer is expected to buy: the counts, and what is learned from everybody."""
+
+    counts: CountLaw
+    purchases: Mapping[str, int]
+
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> Buying:
+        """Return what ``as_dict`` wrote."""
+        return Buying(counts=CountLaw.of(stored["counts"]), purchases=stored["purchases"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"counts": self.counts.as_dict(), "purchases": dict(self.purchases)}
+
+    def expected(self, law: Law, days: float, as_of_ms: int) -> tuple[float, float]:
+        """Return the expected orders, and the expected spend, of the ``days`` from a day on."""
+        known = Purchases(**{name: np.array([self.purchases[name]]) for name in COLUMNS})
+        expected = float(self.counts.purchase_days(law, known, as_of_ms // DAY_MS, days)[0])
+        spend = float(self.counts.spend_per_day(known)[0])
+        return expected * self.counts.orders_per_day, expected * spend
 
 
 def predictions(forecast: Mapping[str, Any], clock_ms: int, as_of_ms: int) -> dict[str, Any]:
     """Return what a stored forecast says as of a moment at or after the twin's clock.
 
-    Days count from ``as_of_ms``. The interval is the central 80 %; an end that is not reached with
-    its probability is None. ``churn`` is the probability of no order within 90 days.
+    Days count from ``as_of_ms``. The interval is the central 80 %; an end that is not reached
+    within five years is None. ``churn`` is the probability of no order within 90 days.
     """
-    time = TimeToOrder(**forecast["time_to_order"])
-    elapsed = max(as_of_ms - clock_ms, 0) / DAY_MS if clock_ms else 0.0
-    within = {f"within_{d}_days": time.probability_within(d, elapsed) for d in HORIZONS_DAYS}
+    time, as_of_ms = TimeToOrder.of(forecast["time_to_order"]), max(as_of_ms, clock_ms)
+    chances = {days: time.probability_within(days, as_of_ms) for days in HORIZONS_DAYS}
+    low, median, high = time.quantiles((0.1, 0.5, 0.9), as_of_ms)
+    orders, spend = Buying.of(forecast["buying"]).expected(time.law, CHURN_DAYS, as_of_ms)
     return {
-        "order_probability": within,
-        "median_days_to_order": time.quantile(0.5, elapsed),
-        "interval_days_to_order": [time.quantile(0.1, elapsed), time.quantile(0.9, elapsed)],
-        "churn": 1 - time.probability_within(CHURN_DAYS, elapsed),
+        "order_probability": {f"within_{days}_days": chance for days, chance in chances.items()},
+        "median_days_to_order": median,
+        "interval_days_to_order": [low, high],
+        "churn": 1 - chances[CHURN_DAYS],
+        "expected_orders_90_days": orders,
+        "expected_spend_90_days": spend,
     }

@@ -9,20 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.core import TwinCore
+from ml.cores import built_core
 from ml.encoding import Dictionaries, encode, look_up, remember
 from ml.events import EventKind, EventTable
 from ml.fold import fold
 from ml.forecast import Forecast
 from ml.heads import HeadOutput, Heads, mixed_items
 from ml.predict import forecasts
-from ml.states import TwinStates
+from ml.rhythm.model import Rhythm
+from ml.states import TwinStates, as_objects
 from ml.timing import DAY_MS
+
+if TYPE_CHECKING:
+    from ml.basket.model import BasketModel
+    from ml.mixture.market import Snapshot
+    from ml.mixture.model import Mixture
 
 NUMBERS = 13
 WEEK_DAYS = 7
@@ -35,14 +42,17 @@ class TwinConfig:
     """The sizes of a model. ``dropout`` acts in training only.
 
     An item is predicted by its input vector and by ``target_dim`` numbers more: what is bought next
-    is not what is like the last line, which the input vector alone cannot tell apart.
+    is not what is like the last line, which the input vector alone cannot tell apart. ``core`` is
+    one of ``cores.CORES``; ``context`` is how many events a core sees that looks back.
     """
 
+    core: str = "lstm"
     item_dim: int = 32
     target_dim: int = 16
     kind_dim: int = 4
     country_dim: int = 8
     hidden: int = 64
+    context: int = 100
     dropout: float = 0.1
 
 
@@ -50,10 +60,17 @@ class TwinModel(nn.Module):
     """A model of all customers; what differs between customers is in their states.
 
     Item rows are those of ``Dictionaries``; only the items with rows of their own can be predicted.
+    Where there is a mixture, ``next_item``, the next item is foretold by that, and rollouts only
+    draw it from the network. ``next_basket`` ranks what the next order may hold; it reads what the
+    mixture remembers. ``rhythm`` says when orders come and what they are worth.
     Shapes: B customers, E encoding, H hidden, V items with a row of their own.
     """
 
     item_price: Tensor
+    next_item: Mixture | None
+    next_basket: BasketModel | None
+    next_item_rows: Tensor
+    rhythm: Rhythm
 
     def __init__(self, config: TwinConfig, dictionaries: Dictionaries) -> None:
         super().__init__()
@@ -67,10 +84,19 @@ class TwinModel(nn.Module):
         self.item_bias = nn.Parameter(torch.zeros(self.vocabulary))
         self.start_h = nn.Linear(config.country_dim, config.hidden)
         self.start_c = nn.Linear(config.country_dim, config.hidden)
-        self.core = TwinCore(self.encoding_size, config.hidden)
+        self.core = built_core(
+            config.core,
+            encoding=self.encoding_size,
+            hidden=config.hidden,
+            context=config.context,
+        )
         self.heads = Heads(config.hidden, config.item_dim, config.target_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.register_buffer("item_price", torch.ones(dictionaries.item_rows))
+        self.next_item = None
+        self.next_basket = None
+        self.next_item_rows = torch.empty(0, dtype=torch.int64)
+        self.rhythm = Rhythm.plain()
         self._start_small()
 
     @property
@@ -84,14 +110,24 @@ class TwinModel(nn.Module):
         """Where the weights are."""
         return self.item_bias.device
 
+    def adopt(self, mixture: Mixture) -> None:
+        """Foretell the next item by a mixture from here on."""
+        self.next_item = mixture
+        rows = look_up(self.dictionaries.item_index(), mixture.frame.vocabulary)
+        self.next_item_rows = torch.from_numpy(rows)  # its items in our dictionaries
+
     # whole tables -------------------------------------------------------------------------------
 
     def initial_state(self, countries: Sequence[str]) -> TwinStates:
         """Return twins that know nothing but their customers' countries."""
-        rows = torch.from_numpy(look_up(self.dictionaries.country_index(), countries))
+        rows = look_up(self.dictionaries.country_index(), countries)
         with torch.inference_mode():
-            h, c = self.start(rows.to(self.device))
-        return TwinStates.fresh(h.cpu().numpy().copy(), c.cpu().numpy().copy())
+            # All countries at once: sums depend on the shape, which must not be that of the batch.
+            h, c = self.start(torch.arange(self.country.num_embeddings, device=self.device))
+        fresh = TwinStates.fresh(h.cpu().numpy()[rows], c.cpu().numpy()[rows])
+        if self.next_item is None:
+            return fresh
+        return fresh.replaced(items=as_objects(self.next_item.fresh(countries)))
 
     def advance(self, states: TwinStates, events: EventTable) -> TwinStates:
         """Return the states after ``events``; row b of the states is customer b of the table.
@@ -104,18 +140,27 @@ class TwinModel(nn.Module):
         """
         columns = encode(events, states, self.dictionaries)
         h, c = fold(self, columns, events.customer, states.h, states.c)
-        return remember(states.replaced(h=h, c=c), events)
+        items = states.items
+        if self.next_item is not None:
+            items = as_objects(self.next_item.fold(items.tolist(), events))
+        return remember(states.replaced(h=h, c=c, items=items), events)
 
-    def forecast(self, states: TwinStates, top_items: int = 20) -> list[Forecast]:
-        """Return what each twin expects next, as of its last event."""
-        return forecasts(self, states, top_items)
+    def forecast(
+        self, states: TwinStates, top_items: int = 20, market: Snapshot | None = None
+    ) -> list[Forecast]:
+        """Return what each twin expects next, as of its last event.
+
+        ``market`` is the newest one, where there is a newer one than that of the training.
+        """
+        return forecasts(self, states, top_items, market)
 
     # single steps -------------------------------------------------------------------------------
 
     def start(self, country: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the first ``h`` and ``c`` (B, H) of customers from these country rows (B,)."""
+        """Return the first ``h`` and ``c`` of customers from these country rows (B,)."""
         profile = self.country(country)
-        return torch.tanh(self.start_h(profile)), torch.tanh(self.start_c(profile))
+        h, c = torch.tanh(self.start_h(profile)), torch.tanh(self.start_c(profile))
+        return h, self.core.begin(c)
 
     def encode_step(
         self,
@@ -197,7 +242,8 @@ class TwinModel(nn.Module):
 def clock_angles(occurred_at_ms: Tensor) -> Tensor:
     """Return the angles (B, 3) of hour of day, day of week and season, in radians."""
     hour = (occurred_at_ms % DAY_MS).double() / DAY_MS
-    day = torch.div(occurred_at_ms, DAY_MS, rounding_mode="floor") + EPOCH_WEEKDAY
-    weekday = (day % WEEK_DAYS).double() / WEEK_DAYS
+    # Not an integer division: ONNX has none for numbers of this size.
+    since_monday = (occurred_at_ms + EPOCH_WEEKDAY * DAY_MS) % (WEEK_DAYS * DAY_MS)
+    weekday = (since_monday.double() / DAY_MS).floor() / WEEK_DAYS
     season = (occurred_at_ms % YEAR_MS).double() / YEAR_MS
     return (2 * math.pi * torch.stack([hour, weekday, season], dim=-1)).float()

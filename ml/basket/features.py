@@ -5,93 +5,111 @@ All are known at the beginning of the order's day, except that day itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ml.basket.market import Market
-from ml.basket.memory import (
-    COUNT,
-    DECAYS,
+from ml.basket.known import (
     FAST,
     FIRST_DAY,
     LAST_DAY,
     LAST_ORDER,
+    LOG_QUANTITY,
+    ORDERS,
     SLOW,
-    UNITS,
-    CustomerMemory,
-    Floats,
-    Integers,
+    Known,
+    likely,
 )
+from ml.basket.shelf import Shelf
+from ml.events import Floats, Integers
+from ml.mixture.memory import FAST_DECAY, SLOW_DECAY
 
-OWN_MOST, POPULAR_MOST, LIKELY_MOST = 600, 200, 100
-HISTORY_DECAY, LEAST_WEIGHT = 0.8, 0.05
+OWN_MOST, LIKELY_MOST = 600, 100
+
+# Columns of the plain numbers: what the market says matters otherwise for items that one has
+# bought, lately above all, than for new ones, so these are multiplied.
+EVER, LATELY, MARKET = 0, 4, slice(17, 36)
+
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Items that might be bought, with their numbers and the heuristic's score.
 
-    Shapes: C candidates; ``items`` (C,), ``prior`` (C,), ``features`` (C, F).
+    ``owned`` says that the customer has ordered the item before, ``size`` and ``orders`` are logs:
+    of the mean size of the customer's orders and of their number.
+    Shapes: C candidates; ``items``, ``prior`` and ``owned`` (C,), ``plain`` (C, 49), ``features``
+    (C, F).
     """
 
     items: Integers
     prior: Floats
-    features: Floats
+    owned: NDArray[np.bool_]
+    plain: Singles
+    size: float
+    orders: float
+
+    @property
+    def features(self) -> Singles:
+        """The plain numbers and their products, made when asked for: they are nearly as many."""
+        market = self.plain[:, MARKET]
+        products = [market * self.plain[:, [column]] for column in (EVER, LATELY)]
+        return np.concatenate([self.plain, *products], axis=1)
 
 
-def candidates(memory: CustomerMemory, market: Market, day: int, country: int) -> Candidates:
-    """Return the own items, the best sellers of 28 days and what goes with the own ones.
+def candidates(known: Sequence[Known], shelf: Shelf) -> list[Candidates]:
+    """Return each customer's own items, the best sellers of 28 days and what goes with the own.
 
     The prior is the number of own orders with the item; the best sellers of 28 days decide among
     equals, so it is below 1 for items never bought.
     """
-    popular = market.windows[2]
-    goes_with = _goes_with(memory, market)
-    own = memory.items
+    goes_with = likely(known, shelf.neighbours)
+    return [_candidates(one, shelf, row) for one, row in zip(known, goes_with, strict=True)]
+
+
+def _candidates(known: Known, shelf: Shelf, goes_with: Floats) -> Candidates:
+    own = known.items
     if len(own) > OWN_MOST:
-        own = own[np.argsort(-memory.known[:, LAST_ORDER], kind="stable")[:OWN_MOST]]
-    items = np.unique(
-        np.concatenate([own, _most(popular, POPULAR_MOST), _most(goes_with, LIKELY_MOST)])
-    )
-    items = items[market.ever[items] > 0]
-    place = np.array([memory.place.get(i, -1) for i in items.tolist()], dtype=np.int64)
-    rows = np.where(place[:, None] >= 0, memory.table[np.maximum(place, 0)], 0.0)
-    prior = rows[:, COUNT] + popular[items] / (popular.max() + 1)
-    columns = {
-        **_own(rows, memory, day, prior),
-        **_market(items, market, day, country),
-        "goes with": np.sqrt(goes_with[items]),
-    }
-    columns |= _together(columns, memory, rows, day)
-    return Candidates(items, prior, np.stack(list(columns.values()), axis=1))
+        own = own[np.argsort(-known.table[:, LAST_ORDER], kind="stable")[:OWN_MOST]]
+    parts = [own, shelf.popular, _most(goes_with, LIKELY_MOST)]
+    items = np.unique(np.concatenate(parts))
+    rows = known.rows(items)
+    prior = rows[:, ORDERS] + shelf.below_one[items]
+    columns = _own(rows, known, prior)
+    columns |= shelf.columns(items, known.day, known.country)
+    columns["goes with"] = np.sqrt(goes_with[items])
+    columns |= _together(columns, known)
+    plain = np.stack(list(columns.values()), axis=1, dtype=np.float32)
+    owned = rows[:, ORDERS] > 0
+    return Candidates(items, prior, owned, plain, known.log_size, known.log_orders)
 
 
-def _own(rows: Floats, memory: CustomerMemory, day: int, prior: Floats) -> dict[str, Floats]:
-    count = rows[:, COUNT]
+def _own(rows: Floats, known: Known, prior: Floats) -> dict[str, Floats]:
+    count, passed = rows[:, ORDERS], known.orders - rows[:, LAST_ORDER]
     ever = (count > 0).astype(np.float64)
-    passed = memory.orders - rows[:, LAST_ORDER]
-    slow, fast = (rows[:, c] * d**passed for c, d in zip((SLOW, FAST), DECAYS, strict=True))
-    since = (day - rows[:, LAST_DAY]) * ever
-    gap = np.where(
-        count > 1, (rows[:, LAST_DAY] - rows[:, FIRST_DAY]) / np.maximum(count - 1, 1), 0
-    )
+    log_since = np.log1p(np.maximum(known.day - rows[:, LAST_DAY], 0) * ever)
+    between = rows[:, LAST_DAY] - rows[:, FIRST_DAY]
+    gap = np.where(count > 1, between / np.maximum(count - 1, 1), 0)
+    log_gap = np.log1p(gap)
     rank = np.empty(len(prior))
     rank[np.argsort(-prior, kind="stable")] = np.arange(1, len(prior) + 1)
     return {
         "ever": ever,
         "log count": np.log1p(count),
-        "share of orders": count / max(memory.orders, 1),
-        "count, slow decay": np.log1p(slow),
-        "count, fast decay": np.log1p(fast),
+        "share of orders": count / max(known.orders, 1),
+        "count, slow decay": np.log1p(rows[:, SLOW] * SLOW_DECAY**passed),
+        "count, fast decay": np.log1p(rows[:, FAST] * FAST_DECAY**passed),
         "in last order": ever * (passed == 0),
         "in last 3 orders": ever * (passed < 3),
         "orders since": np.log1p(passed) * ever,
-        "days since": np.log1p(since),
-        "own gap": np.log1p(gap),
-        "days since / own gap": np.where(gap > 0, np.log1p(since) - np.log1p(gap), 0),
+        "days since": log_since,
+        "own gap": log_gap,
+        "days since / own gap": np.where(gap > 0, log_since - log_gap, 0),
         "more than once": (count > 1).astype(np.float64),
-        "own units": np.log1p(rows[:, UNITS] / np.maximum(count, 1)),
+        "own units": rows[:, LOG_QUANTITY],
         "log rank": np.log(rank),
         "1 / rank": 1 / rank,
         "first ten": (rank <= 10).astype(np.float64),
@@ -99,54 +117,11 @@ def _own(rows: Floats, memory: CustomerMemory, day: int, prior: Floats) -> dict[
     }
 
 
-def _market(items: Integers, market: Market, day: int, country: int) -> dict[str, Floats]:
-    week, fortnight, month, quarter = (np.log1p(w[items]) for w in market.windows)
-    ever, orders = market.ever[items], np.maximum(market.ever[items], 1)
-    local = market.by_country.get(country)
-    here = np.zeros(len(items)) if local is None else local[items]
-    sold = 0.0 if local is None else float(local.sum())
-    repeats = market.repeats[items]
-    gap = np.log1p(market.gap_days[items] / np.maximum(repeats, 1))
-    age = np.log1p(day - market.first_day[items])
-    everywhere = ever / max(float(market.ever.sum()), 1)
-    return {
-        "7 days": week,
-        "14 days": fortnight,
-        "28 days": month,
-        "90 days": quarter,
-        "all days": np.log1p(ever),
-        "trend 7 / 28": week - month,
-        "trend 14 / 28": fortnight - month,
-        "trend 28 / 90": month - quarter,
-        "trend 28 / all": month - np.log1p(ever),
-        "log share of 28 days": np.log(market.windows[2][items] + 1)
-        - np.log(market.windows[2].sum() + 1),
-        "repeat share": repeats / orders,
-        "buyers": np.log1p(market.buyers[items]),
-        "item gap": gap,
-        "age": age,
-        "price": np.log1p(market.prices[items] / orders),
-        "units": np.log1p(market.units[items] / orders),
-        "country": np.log1p(here) * (sold > 0),
-        "country / all": np.log(
-            (here + 20 * everywhere) / (sold * everywhere + 20 * everywhere + 1e-9) + 0.05
-        ),
-    }
-
-
-def _together(
-    columns: dict[str, Floats], memory: CustomerMemory, rows: Floats, day: int
-) -> dict[str, Floats]:
+def _together(columns: dict[str, Floats], known: Known) -> dict[str, Floats]:
     """Return products with what is the same for all candidates: alone it could change no order."""
     ever, month = columns["ever"], columns["28 days"]
-    repeat = memory.repeats / max(memory.lines, 1)
-    orders, size = (
-        np.log(max(memory.orders, 1)),
-        np.log(max(memory.lines / max(memory.orders, 1), 1)),
-    )
-    waited = np.log1p(day - memory.last_day)
-    typical = (memory.last_day - memory.first_day) / max(memory.orders - 1, 1)
-    pace = waited - np.log1p(typical) if memory.orders > 1 else 0.0
+    repeat, orders, size = known.repeat_share, known.log_orders, known.log_size
+    waited, pace = known.log_waited, known.pace
     return {
         "ever x repeats": ever * repeat,
         "28 days x repeats": month * repeat,
@@ -162,16 +137,6 @@ def _together(
         "goes with x orders": columns["goes with"] * orders,
         "item gap - days since": ever * np.abs(columns["item gap"] - columns["days since"]),
     }
-
-
-def _goes_with(memory: CustomerMemory, market: Market) -> Floats:
-    """Return how well each item (V,) goes with the customer's orders, later ones counting more."""
-    if market.likeness is None or not memory.place:
-        return np.zeros(market.size)
-    weight = HISTORY_DECAY ** (memory.orders - memory.known[:, LAST_ORDER])
-    heavy = np.flatnonzero(weight > LEAST_WEIGHT)
-    heavy = heavy[np.argsort(-weight[heavy], kind="stable")[:OWN_MOST]]
-    return market.goes_with(memory.items[heavy], weight[heavy])
 
 
 def _most(scores: Floats, number: int) -> Integers:

@@ -2,6 +2,7 @@
 
 - ``lines``: purchase lines as columns of numbers
 - ``market``: what all customers do together, one immutable, numbered snapshot per day
+- ``days`` and ``demand``: what one day counted, and how often each item is ordered
 - ``memory``: what is remembered of one customer, bounded, as compact bytes
 - ``components``: the distributions that are mixed, whole or at one item
 - ``fold``: memories over events, each day against the snapshot of the midnight before

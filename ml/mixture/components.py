@@ -1,6 +1,6 @@
-"""The distributions that are mixed: whole over the vocabulary, or at one item only.
+"""The distributions that are mixed.
 
-Each is a sparse support, normalised, beside a floor of popularity. One that has nothing to say (no
+Each is a support, normalised, beside a floor of popularity. One that has nothing to say (no
 line yet, an item nobody bought before) is the popularity of the last 28 days.
 """
 
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from ml.events import Floats, Integers
+from ml.events import Floats, Integers, ranges
 from ml.mixture.days import SKIPPED
 from ml.mixture.lines import UNKNOWN
 from ml.mixture.market import Snapshot
-from ml.mixture.memory import ORDER_DECAY, WINDOW, Memory, Reading
-from ml.mixture.tables import Matrix, Table, selector
+from ml.mixture.memory import ORDER_DECAY, WINDOW, Memory
+from ml.mixture.tables import Table
 
 POPULAR = ("all_time", "last_28_days", "last_7_days")
 SPARSE = (
@@ -36,31 +35,64 @@ Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """Numbers at some items of B memories, those of the first memory first.
+
+    Shapes: ``starts`` (B + 1,), ``columns`` and ``values`` (M,); a column occurs once in a row.
+    """
+
+    starts: Integers
+    columns: Integers
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def rows(self) -> Integers:
+        """Whose each number is (M,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    def take(self, index: Integers) -> Cells:
+        """Return the numbers of some of the memories, in this order."""
+        lengths = np.diff(self.starts)[index]
+        place = ranges(self.starts[index], lengths)
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        return Cells(starts, self.columns[place], self.values[place])
+
+    def holds(self, columns: Integers) -> NDArray[np.bool_]:
+        """Return whether each memory has a number at its one of these columns (B,)."""
+        found = np.zeros(len(self), np.bool_)
+        found[self.rows[self.columns == columns[self.rows]]] = True
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Views:
     """What the customer's own components need of B memories.
 
-    Shapes: ``last`` (B, WINDOW), the rest (B, V); ``basket`` is 1 at the items of the open order.
+    ``last`` (B, WINDOW); ``basket`` are the items of the open order.
     """
 
     last: Integers
-    own: Matrix
-    own_decayed: Matrix
-    own_transitions: Matrix
-    basket: Matrix
+    own: Cells
+    own_decayed: Cells
+    own_transitions: Cells
+    basket: Cells
 
     @staticmethod
-    def of(memories: Sequence[Memory], items: int) -> Views:
+    def of(memories: Sequence[Memory]) -> Views:
         """Return the views of memories as they are now."""
         maker = ViewMaker()
         for memory in memories:
             maker.add(memory)
-        return maker.views(items)
+        return maker.views()
 
-    def rows(self, index: slice | Integers) -> Views:
+    def rows(self, index: Integers) -> Views:
         """Return the views of some of the memories."""
         return Views(
-            self.last[index], self.own[index], self.own_decayed[index],
-            self.own_transitions[index], self.basket[index],
+            self.last[index], self.own.take(index), self.own_decayed.take(index),
+            self.own_transitions.take(index), self.basket.take(index),
         )  # fmt: skip
 
 
@@ -85,15 +117,16 @@ class ViewMaker:
         self.next.add(list(following), list(following.values()))
         self.basket.add(list(memory.basket), [1] * len(memory.basket))
 
-    def views(self, items: int) -> Views:
+    def views(self) -> Views:
         """Return the views of all that was added."""
         weights = np.array(self.weight) * ORDER_DECAY ** np.array(self.age, dtype=np.float64)
+        own = self.own.cells()
         return Views(
             last=np.array(self.last, np.int64).reshape(-1, WINDOW),
-            own=self.own.matrix(items),
-            own_decayed=self.own.matrix(items, weights),
-            own_transitions=self.next.matrix(items),
-            basket=self.basket.matrix(items),
+            own=own,
+            own_decayed=Cells(own.starts, own.columns, weights),
+            own_transitions=self.next.cells(),
+            basket=self.basket.cells(),
         )
 
 
@@ -106,155 +139,83 @@ def window(memory: Memory) -> list[int]:
 class Components:
     """K distributions for each of B memories; those of a network, if any, come last.
 
-    Shapes: ``popularity`` (3, V), each of ``parts`` (B, V) with rows that sum to 1 or to 0,
-    ``filled`` (B, 7) says which; each of ``network`` is (B, V).
+    Whole rows, also where most of their numbers are 0: for a few memories at a time that is many
+    times faster than sparse matrices, whose every operation costs more than a row.
+
+    Shapes: ``popularity`` (3, V), ``parts`` (B, 7, V) with rows that sum to 1 or to 0, ``filled``
+    (B, 7) says which; each of ``network`` is (B, V).
     """
 
-    popularity: Floats
-    parts: tuple[Matrix, ...]
-    filled: Floats
+    popularity: Singles
+    parts: Singles
+    filled: NDArray[np.bool_]
     network: tuple[Singles, ...] = ()
 
     @staticmethod
     def of(views: Views, market: Snapshot, network: tuple[Singles, ...] = ()) -> Components:
         """Return the components of memories on the day of the snapshot."""
-        last = views.last
-        previous, skipped = last[:, :1], last[:, SKIP_PLACES]
-        raw = (
-            views.own,
-            views.own_decayed,
-            _summed(previous, market.transitions),
-            _summed(previous, market.recent_transitions),
-            _summed(skipped, market.skips),
-            _likeness(last, market.neighbours),
-            views.own_transitions,
-        )
-        totals = np.stack([part.sum(axis=1) for part in raw], axis=1)
+        parts = np.zeros((len(views.last), len(SPARSE), market.items), np.float32)
+        own = (views.own, views.own_decayed, views.own_transitions)
+        for name, cells in zip(("own", "own_decayed", "own_transitions"), own, strict=True):
+            parts[cells.rows, SPARSE.index(name), cells.columns] = cells.values
+        previous = views.last[:, 0]
+        _add(parts, "transitions", previous, market.transitions)
+        _add(parts, "recent_transitions", previous, market.recent_transitions)
+        for place in SKIP_PLACES:
+            _add(parts, "skips", views.last[:, place], market.skips)
+        for weight, items in zip(NEIGHBOUR_WEIGHTS, views.last.T, strict=True):
+            _add(parts, "neighbours", items, market.neighbours, float(weight))
+        alike = parts[:, SPARSE.index("neighbours")]
+        alike *= alike
+        totals = parts.sum(axis=2, dtype=np.float64)
         filled = totals > 0
-        scale = np.where(filled, 1 / np.where(filled, totals, 1.0), 0.0)
-        parts = tuple(_scaled(part, scale[:, k]) for k, part in enumerate(raw))
-        return Components(market.popularity, parts, filled.astype(np.float64), network)
+        parts *= np.where(filled, 1 / np.where(filled, totals, 1.0), 0.0)[:, :, None].astype("f4")
+        return Components(market.popularity.astype(np.float32), parts, filled, network)
 
-    def mass(self, chosen: Matrix) -> Floats:
-        """Return what each component (B, K) gives to the items that ``chosen`` (B, V) marks."""
-        popular = chosen @ self.popularity.T
-        sparse_mass = np.stack([(p * chosen).sum(axis=1) for p in self.parts], axis=1)
-        sparse_mass += (1 - self.filled) * popular[:, [FALLBACK]]
-        every = np.concatenate([popular, sparse_mass], axis=1)
-        floored: Floats = (1 - FLOOR) * every + FLOOR * popular[:, [0]]
-        rows = np.repeat(np.arange(chosen.shape[0]), np.diff(chosen.indptr))
-        network = [
-            np.bincount(rows, share[rows, chosen.indices] * chosen.data, chosen.shape[0])
-            for share in self.network
-        ]
-        return np.concatenate([floored, *(column[:, None] for column in network)], axis=1)
+    def mass(self, chosen: Cells) -> Floats:
+        """Return what each component gives to the items chosen for each memory: (B, K)."""
+        rows, columns = chosen.rows, chosen.columns
+        popular = self.popularity[:, columns].T
+        counted = self.parts[rows, :, columns] + ~self.filled[rows] * popular[:, [FALLBACK]]
+        every = np.concatenate([popular, counted], axis=1)
+        floored = (1 - FLOOR) * every + FLOOR * popular[:, [0]]
+        network = [share[rows, columns][:, None] for share in self.network]
+        numbers: Floats = np.concatenate([floored, *network], axis=1).astype(np.float64)
+        result = np.zeros((len(chosen), numbers.shape[1]))
+        np.add.at(result, rows, numbers)
+        return result
 
     def at(self, item: Integers) -> Floats:
         """Return the probability (B, K) of one known item each."""
-        items = self.popularity.shape[1]
-        return self.mass(selector(item[:, None], np.ones(1), items))
+        return self.mass(Cells(np.arange(len(item) + 1), item, np.ones(len(item))))
 
     def mixed(self, weights: Floats) -> Singles:
         """Return the mixture (B, V) with these weights (B, K), which sum to 1."""
         parts = weights[:, len(POPULAR) : len(NAMES)]
         base = (1 - FLOOR) * weights[:, : len(POPULAR)]
         base[:, 0] += FLOOR * weights[:, : len(NAMES)].sum(axis=1)
-        base[:, FALLBACK] += (1 - FLOOR) * (parts * (1 - self.filled)).sum(axis=1)
-        result = (base @ self.popularity).astype(np.float32)
-        result += self._weighted((1 - FLOOR) * parts)
+        base[:, FALLBACK] += (1 - FLOOR) * (parts * ~self.filled).sum(axis=1)
+        result: Singles = base.astype(np.float32) @ self.popularity
+        own = ((1 - FLOOR) * parts).astype(np.float32)
+        result += np.matmul(own[:, None, :], self.parts)[:, 0]
         for k, share in enumerate(self.network, start=len(NAMES)):
             result += weights[:, [k]].astype(np.float32) * share
         return result
 
-    def _weighted(self, weights: Floats) -> Singles:
-        coo = [_scaled(part, weights[:, k]).tocoo() for k, part in enumerate(self.parts)]
-        values, rows, columns = (
-            np.concatenate([getattr(part, name) for part in coo]) for name in ("data", "row", "col")
-        )
-        shape = self.parts[0].shape
-        dense: Singles = sparse.coo_array(
-            (values.astype(np.float32), (rows, columns)), shape=shape
-        ).toarray()
-        return dense
 
-
-def item_probabilities(
-    item: Integers, last: Integers, readings: Sequence[Reading], market: Snapshot
-) -> Floats:
-    """Return what ``Components.at`` returns, (N, K), without any whole distribution.
-
-    Items must be known. Equal lines get equal numbers, to the bit, in whatever company they are.
-    """
-    read = np.array([_ratios(r) for r in readings], np.float64).reshape(-1, 6)
-    previous, skipped = last[:, 0], last[:, SKIP_PLACES]
-    pairs = [
-        (read[:, 0], read[:, 1]),
-        (read[:, 2], read[:, 3]),
-        (market.transitions.at(previous, item), market.transitions.total(previous)),
-        (market.recent_transitions.at(previous, item), market.recent_transitions.total(previous)),
-        _skips_at(skipped, item, market.skips),
-        _neighbours_at(last, item, market.neighbours),
-        (read[:, 4], read[:, 5]),
-    ]
-    popular = market.popularity[:, item].T
-    columns = [*popular.T, *(_share(part, whole, popular[:, FALLBACK]) for part, whole in pairs)]
-    return (1 - FLOOR) * np.stack(columns, axis=1) + FLOOR * popular[:, [0]]
-
-
-def _ratios(reading: Reading) -> tuple[float, ...]:
-    return (
-        reading.own, reading.own_total, reading.weight, reading.weight_total,
-        reading.next, reading.next_total,
-    )  # fmt: skip
-
-
-def _share(part: Floats, whole: Floats, otherwise: Floats) -> Floats:
-    filled = whole > 0
-    return np.where(filled, part / np.where(filled, whole, 1.0), otherwise)
-
-
-def _skips_at(skipped: Integers, item: Integers, table: Table) -> tuple[Floats, Floats]:
-    part = whole = np.zeros(len(item))
-    for column in skipped.T:
-        part, whole = part + table.at(column, item), whole + table.total(column)
-    return part, whole
-
-
-def _neighbours_at(last: Integers, item: Integers, table: Table) -> tuple[Floats, Floats]:
-    part = np.zeros(len(item))
-    for weight, column in zip(NEIGHBOUR_WEIGHTS, last.T, strict=True):
-        part = part + weight * table.at(column, item)
-    return part**2, _row_sums(_likeness(last, table))
-
-
-def _row_sums(matrix: Matrix) -> Floats:
-    """Return the sums of rows, each in the order of its own numbers."""
-    sums = np.zeros(matrix.shape[0])
-    some = np.diff(matrix.indptr) > 0
-    if some.any():
-        sums[some] = np.add.reduceat(matrix.data, matrix.indptr[:-1][some])
-    return sums
-
-
-def _summed(rows: Integers, table: Table) -> Matrix:
-    return selector(rows, np.ones(rows.shape[1]), table.items) @ table.matrix
-
-
-def _likeness(last: Integers, table: Table) -> Matrix:
-    """Return the squared likeness (B, V) of every item to the last lines of the open order."""
-    summed = selector(last, NEIGHBOUR_WEIGHTS, table.items) @ table.matrix
-    summed.data **= 2
-    return summed
-
-
-def _scaled(matrix: Matrix, factors: Floats) -> Matrix:
-    """Return the matrix with each row times its factor."""
-    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
-    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+def _add(parts: Singles, name: str, items: Integers, table: Table, weight: float = 1.0) -> None:
+    """Add the rows of a table that stand at these items (B,), one to each memory's component."""
+    known = np.flatnonzero(items != UNKNOWN)
+    lengths = np.diff(table.starts)[items[known]]
+    place = ranges(table.starts[items[known]], lengths)
+    rows = np.repeat(known, lengths)
+    parts[rows, SPARSE.index(name), table.columns[place]] += (
+        np.float32(weight) * table.values[place]
+    )
 
 
 class _Rows:
-    """Sparse rows under construction."""
+    """Cells under construction."""
 
     def __init__(self) -> None:
         self.columns: list[int] = []
@@ -266,9 +227,6 @@ class _Rows:
         self.values += values
         self.starts.append(len(self.columns))
 
-    def matrix(self, items: int, values: Floats | None = None) -> Matrix:
-        numbers = np.array(self.values, np.float64) if values is None else values
-        shape = (len(self.starts) - 1, items)
-        return sparse.csr_array(
-            (numbers, np.array(self.columns, np.int64), self.starts), shape=shape
-        )
+    def cells(self) -> Cells:
+        columns, starts = (np.array(part, np.int64) for part in (self.columns, self.starts))
+        return Cells(starts, columns, np.array(self.values, np.float64))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.events import Integers
+from ml.events import Floats, Integers
 from ml.mixture.lines import UNKNOWN, Lines, by_value, same_as_before
 
 SKIPPED = (2, 3, 4, 5)  # how many lines back in the order a skip transition begins
+NEVER, SAME_ORDER = -1, -2  # instead of the days since the customer last ordered an item
+REAL = ("log_quantities", "log_prices")  # all other counts are whole
+NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +25,26 @@ class DayCounts:
 
     ``transitions`` lead from a customer's line to the next one, into another order too; ``skips``
     from a line to those two to five places later in the same order; ``together`` are the pairs of
-    different items of one order, both ways round, and each item with itself.
+    different items of one order, both ways round, and each item with itself. ``log_quantities``
+    and ``log_prices`` are sums over the lines of each of ``items``. Of ``bought``, items on the
+    first line of an order with them, ``again_n`` are how many orders came from a customer who had
+    ordered the item before, ``gap_days`` how many days lay between. ``local`` are their orders by
+    country, the number row * V + item.
 
-    Shapes: a name and its ``_n`` are equally long.
+    Shapes: a name, its ``_n`` and the sums are equally long.
     """
 
     day: int
     items: Integers
     items_n: Integers
+    log_quantities: Floats
+    log_prices: Floats
+    bought: Integers
+    bought_n: Integers
+    again_n: Integers
+    gap_days: Integers
+    local: Integers
+    local_n: Integers
     transitions: Integers
     transitions_n: Integers
     skips: Integers
@@ -43,29 +59,51 @@ class DayCounts:
     @staticmethod
     def from_bytes(data: bytes) -> DayCounts:
         """Return the counts that ``to_bytes`` wrote."""
-        columns = {name: column.astype(np.int64) for name, column in unpacked(data).items()}
+        columns: dict[str, Any] = {
+            name: column.astype(np.float64 if name in REAL else np.int64)
+            for name, column in unpacked(data).items()
+        }
         return DayCounts(day=int(columns.pop("day")), **columns)
 
+    def without_pairs(self) -> DayCounts:
+        """Return the counts of single items alone, which are small."""
+        return replace(
+            self, transitions=NOTHING, transitions_n=NOTHING, skips=NOTHING, skips_n=NOTHING,
+            together=NOTHING, together_n=NOTHING,
+        )  # fmt: skip
 
-def day_counts(lines: Lines, previous: Integers, items: int) -> Iterator[DayCounts]:
+
+def day_counts(lines: Lines, items: int) -> Iterator[DayCounts]:
     """Yield the counts of each day on which there were lines, days ascending.
 
-    ``previous`` (N,) is the item on each line's predecessor, see ``previous_items``.
+    ``lines`` are whole histories: what a line repeats lies in its customer's past.
     """
+    previous, passed = previous_items(lines), days_passed(lines)
     for day, index in by_value(lines.day):
-        yield _counts(day, lines.rows(index), previous[index], items)
+        today = lines.rows(index)
+        pairs = _pair_counts(today, previous[index], items)
+        yield DayCounts(day=day, **pairs, **_item_counts(today, passed[index], items))
 
 
-def previous_items(lines: Lines, last: Mapping[int, int]) -> Integers:
-    """Return the item on the customer's line before each line (N,), ``UNKNOWN`` at the first.
+def previous_items(lines: Lines) -> Integers:
+    """Return the item on the customer's line before each line (N,), ``UNKNOWN`` at the first."""
+    return np.where(same_as_before(lines.customer), np.roll(lines.item, 1), UNKNOWN)
 
-    ``last`` is the item on the last line of customers whose lines begin before these.
+
+def days_passed(lines: Lines) -> Integers:
+    """Return the days (N,) since the customer last ordered each line's item.
+
+    ``NEVER`` where it is the first time, ``SAME_ORDER`` where the open order has it already.
     """
-    follows = same_as_before(lines.customer)
-    previous = np.roll(lines.item, 1)
-    opening = np.flatnonzero(~follows)
-    previous[opening] = [last.get(int(who), UNKNOWN) for who in lines.customer[opening]]
-    return previous
+    orders = _order_numbers(lines)
+    place = np.lexsort((lines.item, lines.customer))  # stable: lines of an item stay in order
+    same = same_as_before(lines.customer[place]) & same_as_before(lines.item[place])
+    since = np.diff(lines.day[place], prepend=0)
+    found = np.where(same, since, NEVER)
+    found[same & same_as_before(orders[place])] = SAME_ORDER
+    passed = np.empty(len(lines), np.int64)
+    passed[place] = found
+    return passed
 
 
 def packed(columns: Mapping[str, NDArray[np.generic]]) -> bytes:
@@ -81,9 +119,34 @@ def unpacked(data: bytes) -> dict[str, NDArray[np.generic]]:
         return {name: archive[name] for name in archive.files}
 
 
-def _counts(day: int, lines: Lines, previous: Integers, items: int) -> DayCounts:
+def _item_counts(lines: Lines, passed: Integers, items: int) -> dict[str, Any]:
+    known = lines.item != UNKNOWN
+    item, place, times = np.unique(lines.item[known], return_inverse=True, return_counts=True)
+    met = known & (passed != SAME_ORDER)
+    bought, met_place, met_n = np.unique(lines.item[met], return_inverse=True, return_counts=True)
+    again, size = passed[met] != NEVER, len(bought)
+    local, local_n = np.unique(lines.country[met] * items + lines.item[met], return_counts=True)
+    return {
+        "items": item,
+        "items_n": times,
+        "log_quantities": _sums(place, lines.log_quantity[known], len(item)),
+        "log_prices": _sums(place, lines.log_price[known], len(item)),
+        "bought": bought,
+        "bought_n": met_n,
+        "again_n": np.bincount(met_place[again], minlength=size),
+        "gap_days": _sums(met_place[again], passed[met][again], size).astype(np.int64),
+        "local": local,
+        "local_n": local_n,
+    }
+
+
+def _sums(place: Integers, values: Floats | Integers, size: int) -> Floats:
+    """Return the sums (size,) of the values at each place, as real numbers even of nothing."""
+    return np.bincount(place, values, size).astype(np.float64)
+
+
+def _pair_counts(lines: Lines, previous: Integers, items: int) -> dict[str, Any]:
     counted = {
-        "items": lines.item[lines.item != UNKNOWN],
         "transitions": _pairs(previous, lines.item, items),
         "skips": _skips(lines, items),
         "together": _together(lines, items),
@@ -91,7 +154,7 @@ def _counts(day: int, lines: Lines, previous: Integers, items: int) -> DayCounts
     columns: dict[str, Integers] = {}
     for name, keys in counted.items():
         columns[name], columns[f"{name}_n"] = np.unique(keys, return_counts=True)
-    return DayCounts(day=day, **columns)
+    return columns
 
 
 def _pairs(first: Integers, second: Integers, items: int) -> Integers:

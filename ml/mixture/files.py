@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from zipfile import BadZipFile
 
 import safetensors.torch
 
 from ml.errors import BrokenArtefact
 from ml.mixture.frame import Frame, MixtureConfig, component_names
 from ml.mixture.gate import Gate, GateConfig
-from ml.mixture.inputs import plain_inputs
-from ml.mixture.market import MarketConfig
+from ml.mixture.inputs import inputs_of_gate
+from ml.mixture.market import MarketConfig, Snapshot, UnreadableMarket
 from ml.mixture.memory import Limits
 from ml.mixture.model import Mixture
-from ml.mixture.network import NetworkComponents
+from ml.mixture.network import NETWORK_NAMES, NetworkComponents
 from ml.twin import TwinModel
 
-FRAME, GATE, TOLD_GATE = "mixture.json", "gate.safetensors", "told_gate.safetensors"
+FRAME, MARKET = "mixture.json", "market.npz"
+GATE, TOLD_GATE = "gate.safetensors", "told_gate.safetensors"
+NAMES = (FRAME, GATE, MARKET, TOLD_GATE)
 
 
 def to_files(mixture: Mixture) -> dict[str, bytes]:
@@ -34,11 +37,12 @@ def to_files(mixture: Mixture) -> dict[str, bytes]:
         FRAME: json.dumps(described, sort_keys=True, allow_nan=False).encode(),
         GATE: safetensors.torch.save(mixture.gate.state_dict()),
         TOLD_GATE: safetensors.torch.save(mixture.told_gate.state_dict()),
+        MARKET: mixture.market.to_bytes(),
     }
 
 
 def from_files(files: Mapping[str, bytes], network: TwinModel | None = None) -> Mixture:
-    """Return the mixture that ``to_files`` wrote; ``network`` is the one that it held.
+    """Return the mixture that ``to_files`` wrote; ``network`` is the one that it held, if any.
 
     Raises:
         BrokenArtefact: a file is missing or does not fit, or the network does not.
@@ -47,21 +51,28 @@ def from_files(files: Mapping[str, bytes], network: TwinModel | None = None) -> 
         described = json.loads(files[FRAME])
         config = _config(described["config"])
         frame = Frame(tuple(described["vocabulary"]), tuple(described["countries"]), config)
-        held = NetworkComponents(network, frame.vocabulary) if network else None
+        with_network = set(NETWORK_NAMES) <= set(described["components"])
+        held = NetworkComponents(network, frame.vocabulary) if network and with_network else None
         if list(component_names(held)) != described["components"]:
             raise BrokenArtefact(reason="the mixture was fitted with other components")
         gates = [_gate(files[name], frame, held, told=name == TOLD_GATE) for name in _GATES]
-    except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        market = Snapshot.from_bytes(files[MARKET])
+    except _UNREADABLE as error:
         raise BrokenArtefact(reason=str(error).splitlines()[0]) from error
-    return Mixture(frame=frame, gate=gates[0], told_gate=gates[1], network=held)
+    return Mixture(frame=frame, gate=gates[0], told_gate=gates[1], market=market, network=held)
 
 
 _GATES = (GATE, TOLD_GATE)
+_UNREADABLE = (
+    ValueError, TypeError, KeyError, RuntimeError, BadZipFile, UnreadableMarket,
+    safetensors.SafetensorError,
+)  # fmt: skip
 
 
 def _gate(data: bytes, frame: Frame, network: NetworkComponents | None, *, told: bool) -> Gate:
     components = len(component_names(network))
-    gate = Gate(plain_inputs(components, len(frame.countries), told), components, frame.config.gate)
+    size = inputs_of_gate(components, len(frame.countries), told=told)
+    gate = Gate(size, components, frame.config.gate)
     gate.load_state_dict(safetensors.torch.load(bytes(data)))
     return gate.eval()
 

@@ -1,8 +1,8 @@
-"""The fold: memories over lines, day by day, each against the snapshot of the midnight before."""
+"""The fold: memories over lines, and what memories were just before some of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ml.errors import EventBeforeClock
 from ml.events import Floats, Integers
-from ml.mixture.components import ViewMaker, Views, item_probabilities, window
-from ml.mixture.lines import UNKNOWN, Lines
-from ml.mixture.market import Snapshot
-from ml.mixture.memory import WINDOW, Limits, Memory, Reading
+from ml.mixture.components import ViewMaker, Views, window
+from ml.mixture.lines import Lines
+from ml.mixture.memory import WINDOW, Limits, Memory
 
 MOMENT = (
     "position", "orders", "lines", "kinds", "log_prices", "log_quantities", "last_log_total",
@@ -27,14 +26,13 @@ class Moments:
     """Memories as they were at N moments, as far as a gate looks at them.
 
     Shapes: ``numbers`` (N, ``MOMENT``), ``at_ms`` (N,) the last line, ``last`` (N, WINDOW),
-    ``scores`` (N, 2, K), ``score_weights`` (N, 2).
+    ``country`` (N,) rows of the frame.
     """
 
     numbers: Floats
     at_ms: Integers
     last: Integers
-    scores: Floats
-    score_weights: Floats
+    country: Integers
 
     @staticmethod
     def of(memories: Sequence[Memory]) -> Moments:
@@ -42,9 +40,7 @@ class Moments:
         maker = _MomentMaker()
         for memory in memories:
             maker.add(memory)
-        return maker.moments(
-            [m.scores.copy() for m in memories], [m.score_weights[:, 0].copy() for m in memories]
-        )
+        return maker.moments()
 
     def rows(self, index: NDArray[Any]) -> Moments:
         """Return the moments of a mask or index."""
@@ -52,89 +48,59 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """The lines of a day and what was known just before each.
-
-    ``log_p`` (N, K) is what the components gave to each line, 0 where its item is unknown;
-    ``continues`` (N,) whether it went on with the open order. ``views`` are of the lines asked for.
-    """
+class Before:
+    """What was known just before the lines asked for; ``continues`` (N,): they went on an order."""
 
     moments: Moments
-    log_p: Floats
     continues: NDArray[np.bool_]
     views: Views
 
 
-def fold_day(
-    memories: Sequence[Memory],
-    lines: Lines,
-    market: Snapshot,
-    limits: Limits,
-    *,
-    asked: NDArray[np.bool_] | None = None,
-    network_log_p: Floats | None = None,
-) -> Folded:
-    """Fold lines that all fall on the snapshot's day into the memories, which change.
-
-    ``lines.customer`` are places among the memories. ``network_log_p`` (N, L) is what the network's
-    distributions gave to each line, where the memories keep their scores too.
+def fold_lines(memories: Mapping[int, Memory], lines: Lines, limits: Limits) -> None:
+    """Fold lines into their customers' memories, which change.
 
     Raises:
         EventBeforeClock: a line is older than the last one of its customer's memory.
     """
+    for customer, line in zip(lines.customer.tolist(), _rows(lines), strict=True):
+        _fold(memories[customer], customer, line, limits)
+
+
+def fold_and_look(
+    memories: Mapping[int, Memory],
+    lines: Lines,
+    limits: Limits,
+    asked: NDArray[np.bool_],
+) -> Before:
+    """Fold lines as ``fold_lines`` does; return what was known before those ``asked`` for (N,)."""
     maker, views = _MomentMaker(), ViewMaker()
-    readings: list[Reading] = []
     continues: list[bool] = []
-    wanted = [False] * len(lines) if asked is None else asked.tolist()
-    for n, (customer, item, order, at_ms, *logs) in enumerate(_rows(lines)):
+    rows = zip(lines.customer.tolist(), asked.tolist(), _rows(lines), strict=True)
+    for customer, wanted, line in rows:
         memory = memories[customer]
-        if at_ms < memory.at_ms:
-            raise EventBeforeClock(customer=customer, occurred_at_ms=at_ms, clock_ms=memory.at_ms)
-        maker.add(memory)
-        if wanted[n]:
+        if wanted:
+            maker.add(memory)
             views.add(memory)
-        readings.append(memory.read(item))
-        continues.append(memory.continues(order))
-        memory.add(item, order, at_ms, (logs[0], logs[1], logs[2]), limits)
-    log_p = _log_p(lines, np.array(maker.last).reshape(-1, WINDOW), readings, market)
-    if network_log_p is not None:
-        log_p = np.concatenate([log_p, network_log_p], axis=1)
-    moments = maker.moments(*_score(memories, lines, log_p, continues))
-    return Folded(moments, log_p, np.array(continues, np.bool_), views.views(market.items))
+            continues.append(memory.continues(line[1]))
+        _fold(memory, customer, line, limits)
+    return Before(maker.moments(), np.array(continues, np.bool_), views.views())
 
 
-def _rows(lines: Lines) -> zip[tuple[int, int, int, int, float, float, float]]:
+_Line = tuple[int, int, int, float, float, float]
+
+
+def _fold(memory: Memory, customer: int, line: _Line, limits: Limits) -> None:
+    item, order, at_ms, log_price, log_quantity, log_total = line
+    if at_ms < memory.at_ms:
+        raise EventBeforeClock(customer=customer, occurred_at_ms=at_ms, clock_ms=memory.at_ms)
+    memory.add(item, order, at_ms, (log_price, log_quantity, log_total), limits)
+
+
+def _rows(lines: Lines) -> zip[_Line]:
     columns = (
-        lines.customer, lines.item, lines.order, lines.at_ms, lines.log_price, lines.log_quantity,
-        lines.log_total,
+        lines.item, lines.order, lines.at_ms, lines.log_price, lines.log_quantity, lines.log_total,
     )  # fmt: skip
     return zip(*(column.tolist() for column in columns), strict=True)
-
-
-def _log_p(lines: Lines, last: Integers, readings: Sequence[Reading], market: Snapshot) -> Floats:
-    known = lines.item != UNKNOWN
-    chosen = [
-        reading for reading, is_known in zip(readings, known.tolist(), strict=True) if is_known
-    ]
-    p = item_probabilities(lines.item[known], last[known], chosen, market)
-    log_p = np.zeros((len(lines), p.shape[1]))
-    log_p[known] = np.log(p)
-    return log_p
-
-
-def _score(
-    memories: Sequence[Memory], lines: Lines, log_p: Floats, continues: Sequence[bool]
-) -> tuple[list[Floats], list[Floats]]:
-    """Let the memories score the lines; return the scores and their weights before each."""
-    scores: list[Floats] = []
-    weights: list[Floats] = []
-    known = (lines.item != UNKNOWN).tolist()
-    for n, customer in enumerate(lines.customer.tolist()):
-        memory = memories[customer]
-        scores.append(memory.scores.copy())
-        weights.append(memory.score_weights[:, 0].copy())
-        memory.score(log_p[n] if known[n] else None, not continues[n])
-    return scores, weights
 
 
 class _MomentMaker:
@@ -144,6 +110,7 @@ class _MomentMaker:
         self.numbers: list[tuple[float, ...]] = []
         self.at_ms: list[int] = []
         self.last: list[list[int]] = []
+        self.country: list[int] = []
 
     def add(self, memory: Memory) -> None:
         before = memory.own.get(memory.previous)
@@ -156,12 +123,12 @@ class _MomentMaker:
         )  # fmt: skip
         self.at_ms.append(memory.at_ms)
         self.last.append(window(memory))
+        self.country.append(memory.country)
 
-    def moments(self, scores: Sequence[Floats], weights: Sequence[Floats]) -> Moments:
+    def moments(self) -> Moments:
         return Moments(
             np.array(self.numbers, np.float64).reshape(-1, len(MOMENT)),
             np.array(self.at_ms, np.int64),
             np.array(self.last, np.int64).reshape(-1, WINDOW),
-            np.stack(scores) if scores else np.zeros((0, 2, 0)),
-            np.stack(weights) if weights else np.zeros((0, 2)),
+            np.array(self.country, np.int64),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ml.events import EventKind, EventTable, Integers
 from ml.mixture.components import NAMES
-from ml.mixture.days import day_counts, previous_items
+from ml.mixture.days import day_counts
 from ml.mixture.gate import GateConfig
-from ml.mixture.inputs import Singles, one_hot
+from ml.mixture.inputs import Singles
 from ml.mixture.lines import Lines, same_as_before
 from ml.mixture.market import MarketConfig, ReplayedMarket
 from ml.mixture.memory import Limits, Memory
@@ -27,8 +27,8 @@ OTHER_COUNTRY = 0
 class MixtureConfig:
     """How a mixture is fitted. The gate learns from the last ``gate_days`` before the cut-off.
 
-    Countries with fewer than ``rare_country`` customers share one row. How many ``items`` the
-    market has is set by the vocabulary.
+    Countries with fewer than ``rare_country`` customers share one row. How many ``items`` and
+    ``countries`` the market has is set by the frame.
     """
 
     gate_days: int = 91
@@ -49,26 +49,38 @@ class Frame:
     @staticmethod
     def of(events: EventTable, countries: Sequence[str], config: MixtureConfig) -> Frame:
         """Return the frame of what these events hold."""
-        bought = set(events.sku[events.kind == EventKind.PURCHASED].tolist()) - {""}
         counted = Counter(countries[who] for who in np.unique(events.customer).tolist())
         named = sorted(name for name, n in counted.items() if name and n >= config.rare_country)
-        return Frame(tuple(sorted(bought)), tuple(named), config)
+        return Frame(vocabulary_of(events), tuple(named), config)
 
     def lines(self, events: EventTable) -> Lines:
         """Return the purchase lines of a table in this vocabulary."""
-        return Lines.of(events, {sku: row for row, sku in enumerate(self.vocabulary)})
+        items = {sku: row for row, sku in enumerate(self.vocabulary)}
+        return Lines.of(events, items, self._country_index())
 
-    def market(self, lines: Lines, last: Mapping[int, int] | None = None) -> ReplayedMarket:
-        """Return the market of all these lines; ``last`` as in ``days.previous_items``."""
-        items = len(self.vocabulary)
-        days = day_counts(lines, previous_items(lines, last or {}), items)
-        return ReplayedMarket(replace(self.config.market, items=items), days)
+    def market(self, lines: Lines) -> ReplayedMarket:
+        """Return the market of all these lines, which are whole histories."""
+        items, countries = len(self.vocabulary), len(self.countries)
+        config = replace(self.config.market, items=items, countries=countries)
+        return ReplayedMarket(config, day_counts(lines, items))
 
-    def hot(self, countries: Sequence[str]) -> Singles:
-        """Return one-hot rows (B, C) of countries; rare and unknown ones share the first."""
-        rows = {name: row for row, name in enumerate(self.countries, start=1)}
-        known = np.array([rows.get(name, OTHER_COUNTRY) for name in countries], np.int64)
-        return one_hot(known, len(self.countries) + 1)
+    def country_rows(self, countries: Sequence[str]) -> list[int]:
+        """Return the rows of countries; rare and unknown ones share the first."""
+        rows = self._country_index()
+        return [rows.get(name, OTHER_COUNTRY) for name in countries]
+
+    def memories(self, countries: Sequence[str]) -> list[Memory]:
+        """Return memories of customers of whom only the country is known."""
+        return [Memory(row) for row in self.country_rows(countries)]
+
+    def _country_index(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.countries, start=OTHER_COUNTRY + 1)}
+
+
+def vocabulary_of(events: EventTable) -> tuple[str, ...]:
+    """Return the items that were bought, in order."""
+    bought = set(events.sku[events.kind == EventKind.PURCHASED].tolist()) - {""}
+    return tuple(sorted(bought))
 
 
 def component_names(network: NetworkComponents | None) -> tuple[str, ...]:
@@ -80,13 +92,12 @@ def component_names(network: NetworkComponents | None) -> tuple[str, ...]:
 class Walk:
     """A history from its first line on, and the stops before the lines asked for.
 
-    ``hot`` are the customers' one-hot countries, ``network`` the distributions of the network
-    before lines at given places.
+    ``network`` are the distributions of the network before lines at given places.
     """
 
     lines: Lines
+    market: ReplayedMarket
     stops: Iterator[Stop]
-    hot: Singles
     network: NetworkRows | None
 
 
@@ -102,13 +113,12 @@ def walk(
     A customer's first line of all is left out: there is nothing to predict it from.
     """
     lines = frame.lines(events)
-    memories = [Memory(len(component_names(network))) for _ in countries]
-    log_p, rows = None, None
-    if network:
-        rows, log_p = _network(network, events, countries, lines)
     market, limits = frame.market(lines), frame.config.limits
-    every = stops(lines, asked_from(lines, from_ms), market, memories, limits, log_p)
-    return Walk(lines, every, frame.hot(countries), rows)
+    asked = asked_from(lines, from_ms)
+    memories = dict(enumerate(frame.memories(countries)))
+    every = stops(lines, asked, market, memories, limits)
+    shares = _network(network, events, countries, lines) if network else None
+    return Walk(lines, market, every, shares)
 
 
 def asked_from(lines: Lines, from_ms: int) -> NDArray[np.bool_]:
@@ -118,10 +128,10 @@ def asked_from(lines: Lines, from_ms: int) -> NDArray[np.bool_]:
 
 def _network(
     network: NetworkComponents, events: EventTable, countries: Sequence[str], lines: Lines
-) -> tuple[NetworkRows, NDArray[np.float64]]:
+) -> NetworkRows:
     h = network.states_before(events, countries)[lines.row]
 
     def rows(place: Integers) -> tuple[Singles, ...]:
         return network.shares(h[place])
 
-    return rows, network.log_p(h, lines.item)
+    return rows

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml.events import Floats, Integers
-from ml.mixture.inputs import GateInputs
+from ml.mixture.inputs import Singles
+from ml.modes import predicting
 
 LEAST = 1e-12
 
@@ -52,51 +53,40 @@ class GateTargets:
 class Gate(nn.Module):
     """Weights of K components that sum to 1, and a damping between 0 and 1.
 
-    Shapes: N moments, F plain inputs, K components.
+    Shapes: N moments, F inputs, K components.
     """
 
-    centre: Tensor
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, plain: int, components: int, config: GateConfig) -> None:
+    def __init__(self, size: int, components: int, config: GateConfig) -> None:
         super().__init__()
-        size = plain + 2 * components + 2
         self.bound = config.bound
         self.layers = nn.Sequential(
             nn.Linear(size, config.hidden), nn.ReLU(), nn.Dropout(config.dropout),
             nn.Linear(config.hidden, config.hidden), nn.ReLU(), nn.Dropout(config.dropout),
             nn.Linear(config.hidden, components + 1),
         )  # fmt: skip
-        self.register_buffer("centre", torch.zeros(components))
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
-    def forward(self, plain: Tensor, scores: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logarithms of the weights (N, K) and the damping (N,)."""
-        x = (self._joined(plain, scores, weights) - self.mean) / self.scale
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logarithms of the weights (N, K) and the damping (N,) for inputs (N, F)."""
+        x = (inputs - self.mean) / self.scale
         raw = self.layers(x.clamp(-self.bound, self.bound))
         return torch.log_softmax(raw[:, :-1], dim=-1), torch.sigmoid(raw[:, -1])
 
-    def weigh(self, inputs: GateInputs) -> tuple[Floats, Floats]:
+    def weigh(self, inputs: Singles) -> tuple[Floats, Floats]:
         """Return weights (N, K) and damping (N,) at these moments."""
-        self.eval()
-        with torch.inference_mode():
-            log_weights, damping = self(*_tensors(inputs))
+        with predicting(self):
+            log_weights, damping = self(torch.from_numpy(inputs))
             shares = torch.softmax(log_weights.double(), dim=-1)
         return shares.numpy(), damping.double().numpy()
 
-    def standardise(self, inputs: GateInputs, log_p: Floats) -> None:
-        """Take centre and scale from what the gate will learn from."""
-        plain, scores, weights = _tensors(inputs)
-        self.centre.copy_(torch.from_numpy(log_p.mean(axis=0)))
-        joined = self._joined(plain, scores, weights)
-        self.mean.copy_(joined.mean(dim=0))
-        self.scale.copy_(joined.std(dim=0).clamp(min=1e-3))
-
-    def _joined(self, plain: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
-        centred = scores - weights.unsqueeze(-1) * self.centre
-        return torch.cat([plain, centred.flatten(1), torch.log1p(weights)], dim=1)
+    def standardise(self, inputs: Tensor) -> None:
+        """Take mean and scale from what the gate will learn from."""
+        self.mean.copy_(inputs.mean(dim=0))
+        self.scale.copy_(inputs.std(dim=0).clamp(min=1e-3))
 
 
 def losses(log_weights: Tensor, damping: Tensor, p: Tensor, mass: Tensor, damped: Tensor) -> Tensor:
@@ -108,7 +98,7 @@ def losses(log_weights: Tensor, damping: Tensor, p: Tensor, mass: Tensor, damped
     return torch.log(whole.clamp(min=LEAST)) - own - lowered
 
 
-def fit_gate(inputs: GateInputs, targets: GateTargets, config: GateConfig) -> tuple[Gate, float]:
+def fit_gate(inputs: Singles, targets: GateTargets, config: GateConfig) -> tuple[Gate, float]:
     """Return a gate learned on most customers and its mean loss on those held out.
 
     Equal arguments give an equal gate on one machine with one number of threads.
@@ -121,9 +111,9 @@ def fit_gate(inputs: GateInputs, targets: GateTargets, config: GateConfig) -> tu
         held[:] = False
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        gate = Gate(inputs.plain.shape[1], targets.p.shape[1], config)
-        gate.standardise(inputs, np.log(targets.p))
-        columns = [*_tensors(inputs), *_target_tensors(targets)]
+        gate = Gate(inputs.shape[1], targets.p.shape[1], config)
+        gate.standardise(torch.from_numpy(inputs))
+        columns = [torch.from_numpy(inputs), *_target_tensors(targets)]
         return gate, _search(
             gate, columns, np.flatnonzero(~held), np.flatnonzero(held), config, rng
         )
@@ -157,17 +147,13 @@ def _search(
 
 
 def _loss(gate: Gate, columns: list[Tensor], rows: Tensor) -> Tensor:
-    plain, scores, weights, *target = (column[rows] for column in columns)
-    return losses(*gate(plain, scores, weights), *target).mean()
+    inputs, *target = (column[rows] for column in columns)
+    return losses(*gate(inputs), *target).mean()
 
 
 def _batches(rows: Integers, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
     mixed = torch.from_numpy(rng.permutation(rows))
     yield from torch.split(mixed, size)
-
-
-def _tensors(inputs: GateInputs) -> list[Tensor]:
-    return [torch.from_numpy(c) for c in (inputs.plain, inputs.scores, inputs.weights)]
 
 
 def _target_tensors(targets: GateTargets) -> list[Tensor]:

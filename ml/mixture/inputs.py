@@ -31,69 +31,36 @@ class Told:
     continues: NDArray[np.bool_]
     at_ms: Integers
 
+    def rows(self, index: slice | Integers) -> Told:
+        """Return what is told of some of the moments."""
+        return Told(self.continues[index], self.at_ms[index])
 
-@dataclass(frozen=True, slots=True)
-class GateInputs:
-    """Columns of N moments. ``scores`` are sums that the gate centres by their ``weights``.
 
-    Shapes: ``plain`` (N, F), ``scores`` (N, 2, K), ``weights`` (N, 2).
+def gate_inputs(
+    moments: Moments, market: Snapshot, countries: int, mass: Floats, told: Told | None = None
+) -> Singles:
+    """Return the inputs (N, F) of a gate at these moments.
+
+    ``countries`` have a row of their own, ``mass`` (N, K) is what the components give to the items
+    of the open order.
     """
-
-    plain: Singles
-    scores: Singles
-    weights: Singles
-
-    @staticmethod
-    def of(
-        moments: Moments,
-        market: Snapshot,
-        countries: Singles,
-        mass: Floats,
-        told: Told | None = None,
-    ) -> GateInputs:
-        """Return the inputs at these moments.
-
-        ``countries`` (N, C) are one-hot rows, ``mass`` (N, K) is what the components give to the
-        items of the open order.
-        """
-        columns = [
-            *_history(moments),
-            *_support(moments, market),
-            *_clock(moments.at_ms if told is None else told.at_ms),
-            *([] if told is None else _when(moments, told)),
-            *np.log(mass + LEAST_MASS).T,
-        ]
-        plain = np.stack(columns, axis=1).astype(np.float32)
-        return GateInputs(
-            np.concatenate([plain, countries], axis=1),
-            moments.scores.astype(np.float32),
-            moments.score_weights.astype(np.float32),
-        )
-
-    def __len__(self) -> int:
-        return len(self.plain)
-
-    def rows(self, index: NDArray[np.bool_] | Integers) -> GateInputs:
-        """Return the rows of a mask or index."""
-        return GateInputs(self.plain[index], self.scores[index], self.weights[index])
-
-    @staticmethod
-    def concat(parts: list[GateInputs]) -> GateInputs:
-        """Return the rows of all parts, one after the other."""
-        return GateInputs(
-            np.concatenate([part.plain for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.weights for part in parts]),
-        )
+    columns = [
+        *_history(moments),
+        *_support(moments, market),
+        *_clock(moments.at_ms if told is None else told.at_ms),
+        *([] if told is None else _when(moments, told)),
+        *np.log(mass + LEAST_MASS).T,
+    ]
+    plain = np.stack(columns, axis=1).astype(np.float32)
+    return np.concatenate([plain, _one_hot(moments.country, countries + 1)], axis=1)
 
 
-def plain_inputs(components: int, countries: int, told: bool) -> int:
-    """Return how many plain inputs there are; ``countries`` are those with a row of their own."""
+def inputs_of_gate(components: int, countries: int, *, told: bool) -> int:
+    """Return the number F of inputs; ``countries`` are those with a row of their own."""
     return HISTORY + SUPPORT + CLOCK + (WHEN if told else 0) + components + countries + 1
 
 
-def one_hot(rows: Integers, size: int) -> Singles:
-    """Return the one-hot rows (N, size) of numbers below ``size``."""
+def _one_hot(rows: Integers, size: int) -> Singles:
     return np.eye(size, dtype=np.float32)[rows]
 
 

@@ -14,6 +14,7 @@ from ml.events import EventKind, EventTable, Floats, Integers
 from ml.timing import DAY_MS
 
 UNKNOWN = -1  # an item without a row of its own
+NOWHERE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class Lines:
     """Purchase lines of many customers, each customer's in the order in which they happened.
 
     ``row`` is the line's row in the table of events, ``item`` its row in the vocabulary or
-    ``UNKNOWN``. ``day`` counts from 1970, in UTC.
+    ``UNKNOWN``. ``country`` is the row of the country that it was bought from, 0 for those without
+    one of their own. ``day`` counts from 1970, in UTC.
 
     Shapes: all (N,).
     """
@@ -29,6 +31,7 @@ class Lines:
     row: Integers
     customer: Integers
     item: Integers
+    country: Integers
     order: Integers
     at_ms: Integers
     day: Integers
@@ -40,15 +43,19 @@ class Lines:
         return len(self.row)
 
     @staticmethod
-    def of(events: EventTable, vocabulary: Mapping[str, int]) -> Lines:
+    def of(
+        events: EventTable, vocabulary: Mapping[str, int], countries: Mapping[str, int] = NOWHERE
+    ) -> Lines:
         """Return the purchases of a table; events of any other kind leave no trace."""
         row = np.flatnonzero(events.kind == EventKind.PURCHASED)
         bought = events.rows(row)
         items = (vocabulary.get(sku, UNKNOWN) for sku in bought.sku.tolist())
+        rows = (countries.get(name, 0) for name in bought.country.tolist())
         return Lines(
             row=row,
             customer=bought.customer,
             item=np.fromiter(items, np.int64, len(row)),
+            country=np.fromiter(rows, np.int64, len(row)),
             order=bought.order,
             at_ms=bought.occurred_at_ms,
             day=bought.occurred_at_ms // DAY_MS,

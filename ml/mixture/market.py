@@ -19,9 +19,10 @@ from scipy import sparse
 from ml.errors import MlError
 from ml.events import Floats, Integers
 from ml.mixture.days import DayCounts, packed, unpacked
+from ml.mixture.demand import Demand, DemandCounter
 from ml.mixture.tables import Matrix, Table, largest_of_each_row
 
-FORMAT = 1
+FORMAT = 2
 SMOOTHING = 0.1  # added to every item's count, so that nothing is ruled out
 RECENT_DAYS = (28, 7)
 TABLES = ("transitions", "recent_transitions", "skips", "neighbours")
@@ -46,12 +47,14 @@ class UnreadableMarket(MlError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketConfig:
-    """Sizes and rates. ``successors`` and ``neighbours`` bound each item's rows.
+    """Sizes and rates. ``successors`` and ``neighbours`` bound each item's rows; ``countries`` is
+    how many have a row of their own.
 
     ``shrinkage`` is how many common orders two items need until half of their likeness is believed.
     """
 
     items: int
+    countries: int = 0
     half_life_days: float = 21.0
     refresh_days: int = 7
     successors: int = 1_000
@@ -64,7 +67,8 @@ class MarketConfig:
 class Snapshot:
     """The market at one midnight: lines of days before ``day``. ``number`` counts closed days.
 
-    ``popularity`` are the shares of all time, of the last 28 and of the last 7 days.
+    ``popularity`` are the shares of all time, of the last 28 and of the last 7 days; ``demand``
+    counts orders instead of lines.
 
     Shapes: ``popularity`` (3, V), the tables (V, V).
     """
@@ -72,6 +76,7 @@ class Snapshot:
     number: int
     day: int
     popularity: Floats
+    demand: Demand
     transitions: Table
     recent_transitions: Table
     skips: Table
@@ -87,6 +92,7 @@ class Snapshot:
         columns: dict[str, NDArray[np.generic]] = {
             "head": np.array([FORMAT, self.number, self.day]),
             "popularity": self.popularity,
+            **self.demand.columns(),
         }
         for name in TABLES:
             table: Table = getattr(self, name)
@@ -114,7 +120,8 @@ class Snapshot:
             for name in TABLES
         }
         popularity = columns["popularity"].astype(np.float64)
-        return Snapshot(number=number, day=day, popularity=popularity, **tables)
+        demand = Demand.of_columns(columns)
+        return Snapshot(number=number, day=day, popularity=popularity, demand=demand, **tables)
 
 
 class Snapshots(Protocol):
@@ -132,6 +139,7 @@ class Market:
         self.number, self.last_day = 0, -1
         self.refreshed = -1
         self.counts = np.zeros(config.items)
+        self.demand = DemandCounter(config.items, config.countries)
         self.days: deque[DayCounts] = deque()
         self.pending: list[DayCounts] = []
         empty = sparse.csr_array((config.items, config.items))
@@ -152,6 +160,7 @@ class Market:
         self.recent = self.recent * faded + moved
         self.skips = self.skips + self._matrix(day.skips, day.skips_n)
         self.counts[day.items] += day.items_n
+        self.demand.close(day)
         self.days.append(day)
         while self.days[0].day <= day.day - max(RECENT_DAYS):
             self.days.popleft()
@@ -173,6 +182,7 @@ class Market:
             number=self.number,
             day=day,
             popularity=shares / shares.sum(axis=1, keepdims=True),
+            demand=self.demand.before(day),
             transitions=Table.of(self.transitions),
             recent_transitions=Table.of(self.recent),
             skips=Table.of(self.skips),

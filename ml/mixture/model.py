@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ml.events import EventTable, Floats, Integers
 from ml.metrics import ItemScores
-from ml.mixture.components import Components, Views
-from ml.mixture.fold import Moments, fold_day
+from ml.mixture.components import Cells, Components, Views
+from ml.mixture.fold import Before, Moments, fold_lines
 from ml.mixture.frame import Frame, MixtureConfig, Walk, component_names, walk
 from ml.mixture.gate import Gate, fit_gate
-from ml.mixture.inputs import GateInputs, Singles, Told
+from ml.mixture.inputs import Singles, Told, gate_inputs
 from ml.mixture.lines import UNKNOWN
-from ml.mixture.market import Snapshot, Snapshots
+from ml.mixture.market import Snapshot
 from ml.mixture.memory import Memory
 from ml.mixture.network import NetworkComponents, NetworkStateMissing
-from ml.mixture.panel import Panel, Stop, panel
-from ml.mixture.tables import Matrix
+from ml.mixture.panel import VIEWS_PER_BLOCK, Panel, Stop, panel
 from ml.timing import DAY_MS
 from ml.twin import TwinModel
 
@@ -42,12 +41,15 @@ class Scored:
 class Mixture:
     """A fitted mixture; immutable. ``told_gate`` knows when the next line comes, ``gate`` does not.
 
+    ``market`` is the one of the cut-off; a newer one, where there is one, foretells better.
+
     Shapes: B memories, V items of the vocabulary, K components, H hidden of the network.
     """
 
     frame: Frame
     gate: Gate
     told_gate: Gate
+    market: Snapshot
     network: NetworkComponents | None = None
 
     @property
@@ -55,39 +57,31 @@ class Mixture:
         """What the K components are called."""
         return component_names(self.network)
 
-    def fresh(self, customers: int) -> list[Memory]:
-        """Return memories of customers of whom nothing is known."""
-        return [Memory(len(self.names)) for _ in range(customers)]
+    def fresh(self, countries: Sequence[str]) -> list[bytes]:
+        """Return memories of customers of whom only the country is known, as bytes."""
+        return [memory.to_bytes() for memory in self.frame.memories(countries)]
 
-    def fold(
-        self,
-        memories: Sequence[Memory],
-        events: EventTable,
-        market: Snapshots,
-        h: Singles | None = None,
-    ) -> list[Memory]:
-        """Return the memories after ``events``; the arguments are not changed.
+    def fold(self, memories: Sequence[bytes], events: EventTable) -> list[bytes]:
+        """Return the memories after ``events``; row b of the memories is customer b of the table.
 
-        Row b of the memories is customer b of the table. ``h`` (N, H) is the network's state before
-        each event, needed where there is a network. Any chunking ends in the same memories exactly.
+        Any chunking ends in the same bytes. Only purchases leave a trace.
 
         Raises:
             EventBeforeClock: an event is older than its customer's last line.
-            NetworkStateMissing: there is a network but no ``h``, or the other way round.
+            UnreadableMemory: a memory was written in another format.
         """
-        after = [memory.copy() for memory in memories]
-        limits = self.frame.config.limits
-        network = self._network(h)
-        for day, today in self.frame.lines(events).by_day():
-            log_p = network.log_p(h[today.row], today.item) if network and h is not None else None
-            fold_day(after, today, market.before(day), limits, network_log_p=log_p)
+        after, lines = list(memories), self.frame.lines(events)
+        who = np.unique(lines.customer).tolist()
+        changed = {customer: Memory.from_bytes(after[customer]) for customer in who}
+        fold_lines(changed, lines, self.frame.config.limits)
+        for customer, memory in changed.items():
+            after[customer] = memory.to_bytes()
         return after
 
     def distribution(
         self,
         memories: Sequence[Memory],
         market: Snapshot,
-        countries: Sequence[str],
         *,
         told: Told | None = None,
         h: Singles | None = None,
@@ -100,14 +94,44 @@ class Mixture:
         Raises:
             NetworkStateMissing: there is a network but no ``h``, or the other way round.
         """
-        views = Views.of(memories, market.items)
-        network = self._network(h)
-        shares = network.shares(h) if network and h is not None else ()
-        components = Components.of(views, market, shares)
-        mass, hot = components.mass(views.basket), self.frame.hot(countries)
-        inputs = GateInputs.of(Moments.of(memories), market, hot, mass, told)
-        gate = self.gate if told is None else self.told_gate
-        return mixed(components, views.basket, *gate.weigh(inputs))
+        return self.distributions(memories, market, [told], h=h)[0]
+
+    def distributions(
+        self,
+        memories: Sequence[Memory],
+        market: Snapshot,
+        tellings: Sequence[Told | None],
+        *,
+        h: Singles | None = None,
+    ) -> list[Singles]:
+        """Return ``distribution`` for each telling, from one look at the components."""
+        shares, found = (
+            self._shares(h),
+            [[np.zeros((0, market.items), np.float32)] for _ in tellings],
+        )
+        for rows in _blocks(len(memories)):
+            views, moments = Views.of(memories[rows]), Moments.of(memories[rows])
+            components = Components.of(views, market, tuple(share[rows] for share in shares))
+            for parts, told in zip(found, tellings, strict=True):
+                asked = told and told.rows(rows)
+                parts.append(self._mixed(components, views, moments, market, asked))
+        return [np.concatenate(parts) for parts in found]
+
+    def score_looks(
+        self, before: Before, item: Integers, market: Snapshot, h: Singles | None = None
+    ) -> ItemScores:
+        """Return how the items (N,) that came after these looks at memories were expected.
+
+        Untold when they come; ``h`` as in ``distribution``.
+        """
+        shares = self._shares(h)
+        parts: list[ItemScores] = []
+        for block in _blocks(len(item)):
+            rows = np.arange(block.start, block.stop)
+            views, moments = before.views.rows(rows), before.moments.rows(rows)
+            components = Components.of(views, market, tuple(share[rows] for share in shares))
+            parts.append(_ranked(self._mixed(components, views, moments, market, None), item[rows]))
+        return _joined(parts, np.arange(len(item)))
 
     def score(
         self,
@@ -133,31 +157,39 @@ class Mixture:
         untold, told = (_joined(list(parts), order) for parts in zip(*both, strict=True))
         return Scored(row[order], untold, told)
 
-    def _network(self, h: Singles | None) -> NetworkComponents | None:
+    def _shares(self, h: Singles | None) -> tuple[Singles, ...]:
         if (self.network is None) != (h is None):
             has = "has no" if self.network is None else "has"
             raise NetworkStateMissing(has=has, given="none" if h is None else "given")
-        return self.network
+        return self.network.shares(h) if self.network and h is not None else ()
 
     def _score(self, stop: Stop, way: Walk) -> tuple[ItemScores, ItemScores]:
         network = way.network(stop.place) if way.network else ()
         components = Components.of(stop.views, stop.market, network)
-        mass, hot = components.mass(stop.views.basket), way.hot[stop.lines.customer]
-        untold = GateInputs.of(stop.moments, stop.market, hot, mass)
-        told = GateInputs.of(stop.moments, stop.market, hot, mass, stop.told)
-        shares = (
-            mixed(components, stop.views.basket, *gate.weigh(inputs))
-            for gate, inputs in ((self.gate, untold), (self.told_gate, told))
+        untold, told = (
+            self._mixed(components, stop.views, stop.moments, stop.market, telling)
+            for telling in (None, stop.told)
         )
-        first, second = (_ranked(share, stop.lines.item) for share in shares)
-        return first, second
+        return _ranked(untold, stop.lines.item), _ranked(told, stop.lines.item)
+
+    def _mixed(
+        self,
+        components: Components,
+        views: Views,
+        moments: Moments,
+        market: Snapshot,
+        told: Told | None,
+    ) -> Singles:
+        mass = components.mass(views.basket)
+        inputs = gate_inputs(moments, market, len(self.frame.countries), mass, told)
+        gate = self.gate if told is None else self.told_gate
+        return mixed(components, views.basket, *gate.weigh(inputs))
 
 
-def mixed(components: Components, basket: Matrix, weights: Floats, damping: Floats) -> Singles:
+def mixed(components: Components, basket: Cells, weights: Floats, damping: Floats) -> Singles:
     """Return the mixture (B, V) with the open order damped, each row summing to 1."""
     share = components.mixed(weights)
-    rows = np.repeat(np.arange(len(share)), np.diff(basket.indptr))
-    share[rows, basket.indices] *= damping.astype(np.float32)[rows]
+    share[basket.rows, basket.columns] *= damping.astype(np.float32)[basket.rows]
     share /= share.sum(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
     return share
 
@@ -182,11 +214,12 @@ def fit(
     past = events.rows(events.occurred_at_ms < cut_off_ms)
     frame = Frame.of(past, countries, config)
     shown = gate_network or network
-    window = learn_from(frame, past, countries, cut_off_ms, shown)
+    window, market = learn_from(frame, past, countries, cut_off_ms, shown)
     return Mixture(
         frame=frame,
         gate=fit_gate(window.inputs, window.targets, config.gate)[0],
         told_gate=fit_gate(window.told, window.targets, config.gate)[0],
+        market=market,
         network=NetworkComponents(network, frame.vocabulary) if network else None,
     )
 
@@ -197,12 +230,21 @@ def learn_from(
     countries: Sequence[str],
     cut_off_ms: int,
     network: TwinModel | None,
-) -> Panel:
-    """Return the panel of the gate's window, the last ``gate_days`` before the cut-off."""
+) -> tuple[Panel, Snapshot]:
+    """Return the panel of the gate's window, the last ``gate_days`` before the cut-off.
+
+    Beside it stands the market of the cut-off, or of the midnight after it.
+    """
     shown = NetworkComponents(network, frame.vocabulary) if network else None
     from_ms = cut_off_ms - frame.config.gate_days * DAY_MS
     way = walk(frame, events, countries, from_ms, shown)
-    return panel(way.stops, way.hot, way.network)
+    window = panel(way.stops, len(frame.countries), way.network)
+    return window, way.market.before(-(-cut_off_ms // DAY_MS))
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, VIEWS_PER_BLOCK):
+        yield slice(start, min(start + VIEWS_PER_BLOCK, rows))
 
 
 def _ranked(share: Singles, item: Integers) -> ItemScores:
@@ -215,6 +257,6 @@ def _ranked(share: Singles, item: Integers) -> ItemScores:
 
 
 def _joined(parts: Sequence[ItemScores], order: Integers) -> ItemScores:
-    rank = np.concatenate([part.rank for part in parts])
-    nll = np.concatenate([part.nll for part in parts])
+    rank = np.concatenate([np.empty(0, np.int64), *(part.rank for part in parts)])
+    nll = np.concatenate([np.empty(0), *(part.nll for part in parts)])
     return ItemScores(rank[order], nll[order])

@@ -9,15 +9,13 @@ import torch
 
 from ml.encoding import encode, look_up
 from ml.errors import MlError
-from ml.events import EventTable, Floats, Integers
+from ml.events import EventTable
 from ml.fold import fold_states
 from ml.mixture.inputs import Singles
-from ml.mixture.lines import UNKNOWN
 from ml.twin import TwinModel
 
 NETWORK_NAMES = ("network_continuing", "network_opening")
 FLOOR = 0.001  # spread evenly, so that items which the network does not know are not ruled out
-ROWS_PER_BLOCK = 1_024
 
 
 class NetworkStateMissing(MlError):
@@ -55,22 +53,12 @@ class NetworkComponents:
         before[opening] = start.h[events.customer[opening]]
         return before
 
-    def log_p(self, h: Singles, item: Integers) -> Floats:
-        """Return the log-probabilities (N, 2) of one item each, 0 where it is unknown."""
-        result = np.zeros((len(item), len(NETWORK_NAMES)))
-        for start in range(0, len(item), ROWS_PER_BLOCK):
-            block = slice(start, start + ROWS_PER_BLOCK)
-            wanted = np.maximum(item[block], 0)
-            both = [share[np.arange(len(wanted)), wanted] for share in self.shares(h[block])]
-            result[block] = np.log(np.stack(both, axis=1).astype(np.float64))
-        result[item == UNKNOWN] = 0.0
-        return result
-
     def _share(self, h: Singles, same_order: int) -> Singles:
         with torch.inference_mode():
-            told = torch.full((len(h),), same_order)
-            logits = self.model.item_logits(torch.from_numpy(np.ascontiguousarray(h)), told)
-            share = torch.softmax(logits[:, self.rows], dim=-1).numpy()
+            state = torch.from_numpy(np.ascontiguousarray(h)).to(self.model.device)
+            told = torch.full((len(h),), same_order, device=state.device)
+            logits = self.model.item_logits(state, told)[:, self.rows.to(state.device)]
+            share = torch.softmax(logits, dim=-1).cpu().numpy()
         result = np.full((len(h), self.items), FLOOR / self.items, dtype=np.float32)
         result[:, self.known] += (1 - FLOOR) * share
         return result

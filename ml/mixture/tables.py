@@ -64,6 +64,11 @@ class Table:
         found = (self.keys[place] == wanted) & (row != UNKNOWN) & (column != UNKNOWN)
         return np.where(found, self.values[place].astype(np.float64), 0.0)
 
+    def add_rows(self, sums: Floats, rows: Integers, weights: Floats) -> None:
+        """Add the weighted rows of known items to ``sums`` (V,)."""
+        part = self.matrix[rows]
+        sums += weights @ part
+
     def total(self, row: Integers) -> Floats:
         """Return the sums (N,) of these rows; 0 where one is unknown."""
         return np.where(row == UNKNOWN, 0.0, self.totals[np.maximum(row, 0)])

@@ -4,7 +4,7 @@
 - ``next_line``: protocol A, its split, targets and scorer; ``next_line_parts``,
   ``next_line_methods`` and ``next_line_networks``: the baselines
 - ``next_basket`` and ``next_basket_methods``: protocol B; the twin's ranking is in ``ml.basket``
-- ``timing_data``, ``timing_models`` and ``timing``: protocol C
+- ``timing`` and ``timing_models``: protocol C; what knows customers is in ``ml.rhythm``
 - ``futures``: protocol D
 - ``twin``: the twin's own model, trained before the split, under A, C and D
 - ``run_next_line``, ``run_next_basket``, ``run_timing``, ``run_futures``: one report each;

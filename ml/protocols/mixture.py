@@ -1,4 +1,4 @@
-"""The mixture of folded components under protocol A: fitted before the split, folded after it."""
+"""The twin's mixture under protocol A: fitted before the split, folded line by line after it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable
 import numpy as np
 
 from ml.metrics import ItemScores
-from ml.mixture.model import Scored, fit
+from ml.mixture.model import Mixture, Scored
 from ml.protocols.next_line import NextLine
-
-MIXTURE = "mixture of folded components"
 
 
 class MixtureOfLines:
     """The scores of one task, worked out once for both rows: told when the line comes, and not."""
 
-    def __init__(self) -> None:
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
         self._known: tuple[NextLine, Scored] | None = None
 
     def untold(self, task: NextLine, advance: Callable[[int], None]) -> ItemScores:
@@ -30,8 +29,7 @@ class MixtureOfLines:
     def _scored(self, task: NextLine, advance: Callable[[int], None]) -> Scored:
         if self._known is None or self._known[0] is not task:
             events, countries = task.lines.events(), task.lines.customer_countries()
-            mixture = fit(events, countries, cut_off_ms=task.split_ms)
-            found = mixture.score(events, countries, from_ms=task.split_ms, on_block=advance)
+            found = self.mixture.score(events, countries, from_ms=task.split_ms, on_block=advance)
             self._known = task, _at(task, found)
         return self._known[1]
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ml.errors import NothingToPredict
 from ml.events import Floats, Integers
 from ml.metrics import Bootstrap, Figure
 from ml.protocols.data import Lines, Mask
-from ml.protocols.next_line import NothingToPredict
 from ml.timing import DAY_MS
 
 LENGTH = 10
@@ -42,12 +42,14 @@ Basket = NDArray[np.int64]
 class Baskets:
     """Orders by customer, then time: the distinct items of each.
 
-    ``day`` is counted from 1970, ``earlier`` is how many orders of the customer came before.
+    ``order`` are their numbers in the lines, ``day`` is counted from 1970, ``earlier`` is how many
+    orders of the customer came before.
     Shapes: M orders; ``items`` a list of M ascending arrays of item numbers, ``quantity`` and
     ``price`` (the mean of the order's lines) beside them.
     """
 
     customer: Integers
+    order: Integers
     at_ms: Integers
     country: Integers
     items: tuple[Basket, ...]
@@ -82,7 +84,7 @@ class Baskets:
             return tuple(split[n] for n in place)
 
         return Baskets(
-            customer=kept.customer[rows][place], at_ms=at_ms[place],
+            customer=kept.customer[rows][place], order=order[starts][place], at_ms=at_ms[place],
             country=kept.country[rows][place], items=parts(item),  # type: ignore[arg-type]
             quantity=parts(quantity), price=parts(price), item_names=lines.items,
         )  # fmt: skip

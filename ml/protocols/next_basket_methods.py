@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ml.basket.likeness import likeness
 from ml.events import Integers
 from ml.protocols.data import segments
+from ml.protocols.likeness import likeness
 from ml.protocols.next_basket import NextBasket, first_ten, values
 
 RECENT_DAYS = 28

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.errors import MlError
+from ml.errors import NothingToPredict
 from ml.events import Floats, Integers
 from ml.metrics import RANKS_COUNTED, Bootstrap, Figure, ItemScores
 from ml.protocols.data import Lines, Mask
@@ -37,16 +37,6 @@ Probabilities = Singles | Floats
 Predict = Callable[[Integers], Probabilities]
 Tell = Callable[[int], None]
 Figures = dict[str, dict[str, Figure]]  # stratum -> metric -> figure
-
-
-class NothingToPredict(MlError):
-    """A split needs lines before it, and after it lines of customers with an earlier one."""
-
-    code = "nothing-to-predict"
-    template = (
-        "before {split_ms} ms there are {before} lines and from it on {targets} lines with an "
-        "earlier one, expected at least 1 each: move the split"
-    )
 
 
 @dataclass(frozen=True)

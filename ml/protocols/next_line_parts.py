@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from ml.basket.likeness import likeness
 from ml.events import Integers
 from ml.protocols.data import segments
+from ml.protocols.likeness import likeness
 from ml.protocols.next_line import NextLine, Singles
 
 POPULARITY_FLOOR = 0.1  # counts added to every item

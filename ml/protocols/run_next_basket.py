@@ -1,4 +1,4 @@
-"""Protocol B, run: every baseline beside the twin's ranking model."""
+"""Protocol B, run: every baseline beside what the twins say of the next order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ml.basket.features import Candidates
-from ml.basket.history import walk
-from ml.basket.memory import Order
-from ml.basket.model import BasketConfig, BasketModel, Question
+from ml.basket.model import BasketModel
+from ml.basket.walk import walk
 from ml.events import Floats, Integers
+from ml.mixture.model import Mixture
+from ml.protocols.data import Lines
 from ml.protocols.next_basket import (
     LENGTH,
     METRICS,
@@ -32,8 +32,8 @@ from ml.protocols.next_basket_methods import (
     tuned_tifu,
 )
 from ml.protocols.tables import TWIN, ProtocolReport, Section, Stage, flat, quiet, sections_of
+from ml.twin import TwinModel
 
-WARM_UP_DAYS = 62  # orders of the first days are folded, not learned from: nobody has a past yet
 NOTES = (
     "the time of the order is known to all methods; popularity is that of the days before it",
     "items first sold after the split stay in the basket and count as a miss",
@@ -41,19 +41,21 @@ NOTES = (
 
 
 def run(
-    baskets: Baskets,
+    lines: Lines,
     *,
     split_ms: int,
     validation_ms: int,
-    with_model: bool = True,
+    products: str = r".*",
+    model: TwinModel | None = None,
     draws: int = 300,
     stage: Stage = quiet,
 ) -> ProtocolReport:
-    """Return the figures of all baselines and of the ranking model.
+    """Return the figures of all baselines and, where a model ranks next baskets, of its twins.
 
     Raises:
         NothingToPredict: the split leaves nothing to learn or to ask.
     """
+    baskets = Baskets.of(lines, products)
     task = NextBasket.of(baskets, split_ms)
     validation = NextBasket.of(baskets, validation_ms, until_ms=split_ms)
     gain = Section("Next basket: gain over the reference, paired",
@@ -64,8 +66,9 @@ def run(
         notes=[*NOTES, f"the reference is: {REFERENCE}"],
     )  # fmt: skip
     found = _baselines(task, validation, report, stage)
-    if with_model:
-        found[f"{TWIN}: prior and linear correction"] = _model(task, stage)
+    if model and model.next_item and model.next_basket:
+        ranked = rank_by_twins(task, lines, model.next_item, model.next_basket, stage)
+        found[TWIN] = values(task, ranked)
     bootstrap = bootstrap_of(task, draws=draws)
     for name, reached in found.items():
         report.add(name, flat(figures(task, reached, bootstrap)))
@@ -75,53 +78,39 @@ def run(
     return report
 
 
-def orders_of(baskets: Baskets) -> tuple[list[Order], Integers]:
-    """Return the orders by time, and which row of ``baskets`` each is."""
-    rows = np.argsort(baskets.at_ms, kind="stable")
-    made = [
-        Order(
-            customer=int(baskets.customer[m]), day=int(baskets.day[m]),
-            country=int(baskets.country[m]), items=baskets.items[m],
-            units=baskets.quantity[m], prices=baskets.price[m],
-        )
-        for m in rows.tolist()
-    ]  # fmt: skip
-    return made, rows
-
-
-def rank_by_model(
-    task: NextBasket, config: BasketConfig | None = None, stage: Stage = quiet
+def rank_by_twins(
+    task: NextBasket, lines: Lines, mixture: Mixture, model: BasketModel, stage: Stage = quiet
 ) -> Integers:
-    """Return the first ten columns (T, 10) of the vocabulary, by a model of what came before."""
-    orders, rows = orders_of(task.baskets)
-    is_target = np.isin(rows, task.targets)
-    learned = task.learned[rows]
-    warm = np.array([order.day for order in orders]) >= orders[0].day + WARM_UP_DAYS
-    column = np.full(len(task.baskets.item_names), -1)
-    column[task.vocabulary] = np.arange(len(task.vocabulary))
-    questions: list[Question] = []
-    ranked = np.full((len(task.baskets), LENGTH), -1)
-    model: BasketModel | None = None
-    with stage("folding orders", "orders", len(orders)) as advance:
-        before = -1
-        for n, candidates in walk(orders, len(column), (is_target | (learned & warm)).tolist()):
-            advance(n - before)
-            before = n
-            if learned[n]:
-                questions.append(Question.of(candidates, orders[n].items))
-                continue
-            model = model or _fitted(questions, candidates, config)
-            ranked[rows[n]] = _best(model.score(candidates), column[candidates.items])
-    return ranked[task.targets]
+    """Return the first ten columns (T, 10) of the vocabulary, as the twins ranked them.
+
+    Each is asked just before the order: its memory has folded every earlier line, of products or
+    not, and the market is that of the midnight before.
+    """
+    frame = mixture.frame
+    folded = frame.lines(lines.events())
+    target = _first_lines(task, folded.order)
+    column = _columns_of(task, frame.vocabulary)
+    ranked = np.full((len(task.targets), LENGTH), -1)
+    with stage("folding orders", "orders", len(target)) as advance:
+        market, begin = frame.market(folded), np.array(sorted(target))
+        for asked in walk(frame, folded, lines.customer_countries(), market, begin):
+            scores = model.score(asked.candidates)
+            ranked[target[asked.line]] = _best(scores, column[asked.candidates.items])
+            advance(1)
+    return ranked
 
 
-def _fitted(
-    questions: Sequence[Question], candidates: Candidates, config: BasketConfig | None
-) -> BasketModel:
-    """Return the model of these orders, the prior alone where there are none."""
-    if questions:
-        return BasketModel.fit(questions, config)
-    return BasketModel.untaught(candidates.features.shape[1])
+def _first_lines(task: NextBasket, orders: Integers) -> dict[int, int]:
+    """Return which target is the order that begins at a line; the twins count orders from 1."""
+    numbers, first = np.unique(orders, return_index=True)
+    asked = np.searchsorted(numbers, task.baskets.order[task.targets] + 1)
+    return {line: target for target, line in enumerate(first[asked].tolist())}
+
+
+def _columns_of(task: NextBasket, names: Sequence[str]) -> Integers:
+    """Return the column of the vocabulary that each name has, -1 where it has none."""
+    columns = {task.baskets.item_names[item]: n for n, item in enumerate(task.vocabulary.tolist())}
+    return np.array([columns.get(name, -1) for name in names], np.int64)
 
 
 def _best(scores: Floats, columns: Integers) -> Integers:
@@ -129,10 +118,6 @@ def _best(scores: Floats, columns: Integers) -> Integers:
     allowed = np.flatnonzero(columns >= 0)
     best = allowed[np.argsort(-scores[allowed], kind="stable")[:LENGTH]]
     return np.concatenate([columns[best], np.full(LENGTH - len(best), -1)])
-
-
-def _model(task: NextBasket, stage: Stage) -> dict[str, Floats]:
-    return values(task, rank_by_model(task, stage=stage))
 
 
 def _baselines(

@@ -22,17 +22,13 @@ from ml.protocols.timing import (
     likelihood_figure,
     rmse,
 )
-from ml.protocols.timing_data import HORIZON_DAYS, WEEK, Counts, PurchaseDays, Spells
-from ml.protocols.timing_models import (
-    GammaExponential,
-    GammaGamma,
-    Nbd,
-    calendar,
-    exponential,
-    kaplan_meier,
-    weekday_clock,
-)
-from ml.protocols.timing_regression import RecencyRegression
+from ml.protocols.timing_models import exponential, kaplan_meier
+from ml.protocols.twin import Expected
+from ml.rhythm.clock import WeekdayClock, calendar
+from ml.rhythm.days import HORIZON_DAYS, PurchaseDays
+from ml.rhythm.posterior import GammaExponential, GammaGamma, Nbd
+from ml.rhythm.regression import RecencyRegression
+from ml.rhythm.spells import Counts, Spells
 
 REGRESSION, MEAN = "recency regression", "geometric mean of both"
 NBD = "NBD"
@@ -53,7 +49,7 @@ NOTES = (
 )
 
 SpellScorer = Callable[[Spells], Floats]
-CountScorer = Callable[[Counts], Floats]
+CountScorer = Callable[[Counts, int, int], Expected]
 
 
 def run(
@@ -62,13 +58,13 @@ def run(
     cut_day: int,
     horizon: int = HORIZON_DAYS,
     spell_scorers: Mapping[str, SpellScorer] | None = None,
-    chance_scorers: Mapping[str, CountScorer] | None = None,
+    count_scorers: Mapping[str, CountScorer] | None = None,
     draws: int = 300,
     stage: Stage = quiet,
 ) -> ProtocolReport:
     """Return the figures of all baselines and of models that saw nothing from ``cut_day`` on.
 
-    ``chance_scorers`` give the chance that a customer buys within the horizon.
+    ``count_scorers`` say what each customer is expected to do in so many days from a cut on.
 
     Raises:
         NothingToPredict: nobody bought before the cut, or nothing after it.
@@ -82,9 +78,12 @@ def run(
     with stage("timing", "questions", 4) as advance:
         _gaps(report, days, cut_day, horizon, spell_scorers or {}, draws)
         advance(1)
-        _counts(report, days, cut_day, horizon, chance_scorers or {}, draws)
+        expected = {
+            name: scorer(counts, cut_day, horizon) for name, scorer in (count_scorers or {}).items()
+        }
+        _counts(report, days, cut_day, horizon, expected, draws)
         advance(1)
-        _spend(report, counts, horizon, draws)
+        _spend(report, counts, horizon, expected, draws)
         advance(1)
         _cuts(report, days, cut_day, horizon, draws)
         advance(1)
@@ -101,7 +100,7 @@ def _gaps(
 ) -> None:
     learned = Spells.of(days, 0, cut - 1)
     asked = Spells.of(days, cut, cut + horizon - 1)
-    clock, factors = weekday_clock(days, cut)
+    clock = WeekdayClock.fit(days, cut)
     found = {
         "exponential": exponential(learned, asked),
         "Kaplan-Meier by number of purchase days": kaplan_meier(learned, asked),
@@ -118,7 +117,7 @@ def _gaps(
     bootstrap = Bootstrap(gaps.customer, draws=draws, seed=0)
     for name, predicted in gaps.rules().items():
         report.add(name, {"gap.mae": bootstrap.figure(np.abs(predicted - gaps.days))})
-    told = " ".join(f"{factor:.2f}" for factor in factors[:WEEK])
+    told = " ".join(f"{factor:.2f}" for factor in clock.factors)
     report.notes.append(
         f"{len(asked.start):,} spells, {int(asked.observed.sum()):,} ended; weekday factors from "
         f"Monday: {told}"
@@ -130,7 +129,7 @@ def _counts(
     days: PurchaseDays,
     cut: int,
     horizon: int,
-    chances: Mapping[str, CountScorer],
+    expected: Mapping[str, Expected],
     draws: int,
 ) -> None:
     counts = Counts.of(days, cut, horizon)
@@ -139,14 +138,15 @@ def _counts(
         "own rate": counts.repeats / np.maximum(counts.seen, 1) * horizon,
         "as in the days before": counts.recent.astype(np.float64),
         **_fitted_counts(days, cut, horizon),
+        **{name: twin.purchase_days for name, twin in expected.items()},
     }
     drawn = CustomerDraws(len(actual), draws=draws, seed=0)
     for name, predicted in found.items():
         figures = drawn.figures(COUNT_METRICS, predicted, actual)
         report.add(name, {f"count.{metric}": figure for metric, figure in figures.items()})
-    for name, scorer in chances.items():
-        report.add(name, {"count.auc": drawn.figure(auc, scorer(counts), actual)})
-    for name in (NBD, MEAN):
+    for name, twin in expected.items():  # the chance of any is a head of its own
+        report.add(name, {"count.auc": drawn.figure(auc, twin.chance, actual)})
+    for name in (NBD, MEAN, *expected):
         if name in found:
             report.grids.append(_calibration(name, deciles(found[name], actual)))
     nbd = Nbd.fit(counts)
@@ -162,7 +162,13 @@ def _calibration(name: str, rows: Sequence[Mapping[str, float]]) -> Grid:
     return Grid(f"Calibration by tenth of the prediction: {name}", headings, cells)
 
 
-def _spend(report: ProtocolReport, counts: Counts, horizon: int, draws: int) -> None:
+def _spend(
+    report: ProtocolReport,
+    counts: Counts,
+    horizon: int,
+    expected: Mapping[str, Expected],
+    draws: int,
+) -> None:
     bought = counts.bought > 0
     truth = counts.revenue[bought] / counts.bought[bought]
     own = counts.spend / (counts.repeats + 1)
@@ -174,14 +180,17 @@ def _spend(report: ProtocolReport, counts: Counts, horizon: int, draws: int) -> 
         ("overall mean spend", overall),
         ("own mean spend", own[bought]),
         ("Gamma-Gamma", gamma[bought]),
+        *((name, twin.spend[bought]) for name, twin in expected.items()),
     ):
         figures = drawn.figures(SPEND_METRICS, predicted, truth)
         report.add(name, {f"spend.{metric}": figure for metric, figure in figures.items()})
     everybody = CustomerDraws(len(counts.customer), draws=draws, seed=0)
-    for name, expected in (
-        ("NBD x own mean spend", rate * own), ("NBD x Gamma-Gamma", rate * gamma)
-    ):  # fmt: skip
-        figures = everybody.figures(REVENUE_METRICS, expected, counts.revenue)
+    for name, revenue in (
+        ("NBD x own mean spend", rate * own),
+        ("NBD x Gamma-Gamma", rate * gamma),
+        *((name, twin.purchase_days * twin.spend) for name, twin in expected.items()),
+    ):
+        figures = everybody.figures(REVENUE_METRICS, revenue, counts.revenue)
         report.add(name, {f"revenue.{metric}": figure for metric, figure in figures.items()})
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from ml.events import Floats, Integers
 from ml.metrics import Bootstrap, Figure
-from ml.protocols.timing_data import HORIZON_DAYS, PurchaseDays
+from ml.rhythm.days import HORIZON_DAYS, PurchaseDays
 
 GROUPS = 10
 COUNT_METRICS = {"rmse": "RMSE", "mae": "MAE", "bias": "predicted / actual", "auc": "AUC any",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,13 +16,13 @@ from ml.protocols.data import Lines
 from ml.protocols.next_line import NextLine, Predict, Singles
 from ml.protocols.next_line_methods import FLOOR
 from ml.protocols.next_line_parts import Popularity
-from ml.protocols.timing_data import Counts, Spells
-from ml.survival import TimeTensors
-from ml.timing import DAY_MS
+from ml.rhythm.days import PurchaseDays
+from ml.rhythm.fit import Ended
+from ml.rhythm.likelihood import Waiting
+from ml.rhythm.spells import Counts, Spells
+from ml.rhythm.statistics import Purchases
 from ml.training import EpochReport, TrainingConfig, train
 from ml.twin import TwinModel
-
-LEAST = 1e-12
 
 
 class SawTheTest(MlError):
@@ -61,6 +61,15 @@ def trained(
     return found.model
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the twins expect from a cut on. Shapes: (C,); ``spend`` is per purchase day."""
+
+    chance: Floats
+    purchase_days: Floats
+    spend: Floats
+
+
 class TwinStatesOfLines:
     """The state of each customer's twin after each line: h (N, H)."""
 
@@ -97,37 +106,30 @@ class TwinStatesOfLines:
     def spell_likelihood(self, spells: Spells) -> Floats:
         """Return the logarithm of the probability of the day on which each spell ended.
 
-        The twin's time runs on from its last line of the day; that no order came on the rest of
-        that day is given.
+        That no order came on the rest of its first day is given.
         """
-        row, time = self._times(spells.customer, spells.start)
+        days = PurchaseDays.of(self.lines)
+        span = int(max(days.day.max(), spells.end.max())) + 1
+        rows = np.searchsorted(
+            days.customer * span + days.day, spells.customer * span + spells.start
+        )
+        waiting = Waiting(
+            customer=spells.customer, ended=Ended.of(days).rows(rows), begin=spells.start,
+            end=spells.end, observed=spells.observed,
+        )  # fmt: skip
+        return waiting.log_likelihood(self.model.rhythm.law)
 
-        def log_survival(day: Integers) -> Floats:
-            end_ms = (day + 1) * DAY_MS
-            waited = torch.from_numpy((end_ms - self.lines.at_ms[row]) / DAY_MS)
-            with torch.inference_mode():
-                return np.asarray(time.log_survival(waited).numpy())
-
-        given = log_survival(spells.start)
-        before = log_survival(spells.end - 1) - given
-        after = log_survival(spells.end) - given
-        ended = np.log(np.maximum(np.exp(before) - np.exp(after), LEAST))
-        return np.where(spells.observed, ended, after)
-
-    def chances(self, counts: Counts, cut_day: int, horizon: int) -> Floats:
-        """Return the chance that each customer orders in the ``horizon`` days from the cut."""
-        row, time = self._times(counts.customer, np.full(len(counts.customer), cut_day - 1))
-        waited = torch.from_numpy((cut_day * DAY_MS - self.lines.at_ms[row]) / DAY_MS)
-        with torch.inference_mode():
-            now, then = time.log_survival(waited), time.log_survival(waited + horizon)
-        return np.asarray(-np.expm1((then - now).numpy()))
-
-    def _times(self, customer: Integers, day: Integers) -> tuple[Integers, TimeTensors]:
-        """Return each customer's last line up to a day, and the time that the twin then expects."""
-        span = int(self.lines.day.max()) + 2
-        keys = self.lines.customer * span + self.lines.day
-        row = np.searchsorted(keys, customer * span + day, side="right") - 1
-        with torch.inference_mode():
-            time = self.model.output(self.h[torch.from_numpy(row)].to(self.model.device)).time
-        parts = (time.scale_days, time.shape, time.never_share)
-        return row, TimeTensors(*(part.cpu().double() for part in parts))
+    def expected(self, counts: Counts, cut_day: int, horizon: int) -> Expected:
+        """Return what each customer is expected to do in the ``horizon`` days from the cut."""
+        past = self.lines.events().rows(self.lines.day < cut_day)
+        every = Purchases.none(self.lines.customers).folded(past)
+        known = every.rows(counts.customer)
+        rhythm = self.model.rhythm
+        nobody = np.zeros(len(known), np.int64)  # everybody has bought: no other clock is read
+        own = rhythm.own(known, nobody, nobody)
+        began = np.full(len(known), cut_day)
+        return Expected(
+            chance=-np.expm1(-rhythm.day_hazards(own, began, horizon).sum(axis=1)),
+            purchase_days=rhythm.counts.purchase_days(rhythm.law, known, cut_day, horizon),
+            spend=rhythm.counts.spend_per_day(known),
+        )

@@ -54,11 +54,16 @@ def table(histories: Sequence[Sequence[Line]]) -> EventTable:
     )
 
 
-def small_model(seed: int = 0) -> TwinModel:
-    """Return a model of 20 items with weights large enough to make differences visible."""
+def small_model(seed: int = 0, core: str = "lstm") -> TwinModel:
+    """Return a model of 20 items with weights large enough to make differences visible.
+
+    A core that looks back sees few enough events for the tests' histories to outgrow it.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = TwinConfig(item_dim=8, target_dim=4, kind_dim=2, country_dim=3, hidden=12)
+        config = TwinConfig(
+            core=core, item_dim=8, target_dim=4, kind_dim=2, country_dim=3, hidden=12, context=4
+        )
         model = TwinModel(config, Dictionaries(ITEMS, COUNTRIES, buckets=4))
         for weights in model.parameters():
             torch.nn.init.uniform_(weights, -0.6, 0.6)

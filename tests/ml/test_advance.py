@@ -8,11 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.cores import CORES
 from ml.encoding import encode
 from ml.errors import EventBeforeClock
 from ml.events import EventKind, EventTable
 from ml.fold import STEPS_PER_RUN, as_tensors
+from ml.rhythm.statistics import COLUMNS
 from ml.states import MEMORY, TwinStates
+from ml.twin import TwinModel
 from tests.ml.histories import (
     COUNTRIES,
     DAY,
@@ -24,16 +27,17 @@ from tests.ml.histories import (
     table,
 )
 
-MODEL = small_model()
+MODELS = {core: small_model(core=core) for core in CORES}
 ROUNDING = 1e-5
+every_core = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 def countries(customers: int) -> list[str]:
     return [(*COUNTRIES, "Malta")[n % 3] for n in range(customers)]
 
 
-def folded(made: list[list[Line]]) -> TwinStates:
-    return MODEL.advance(MODEL.initial_state(countries(len(made))), table(made))
+def folded(model: TwinModel, made: list[list[Line]]) -> TwinStates:
+    return model.advance(model.initial_state(countries(len(made))), table(made))
 
 
 def assert_same(left: TwinStates, right: TwinStates) -> None:
@@ -43,70 +47,76 @@ def assert_same(left: TwinStates, right: TwinStates) -> None:
     np.testing.assert_allclose(left.c, right.c, atol=ROUNDING, rtol=0)
 
 
+@every_core
 @settings(deadline=None)
 @given(histories, st.data())
-def test_any_chunking_of_a_history_ends_in_the_same_state(made, data):
+def test_any_chunking_of_a_history_ends_in_the_same_state(model, made, data):
     events = table(made)
     cuts = [sorted(data.draw(st.integers(0, len(h))) for _ in range(2)) for h in made]
-    states = MODEL.initial_state(countries(len(made)))
+    states = model.initial_state(countries(len(made)))
 
     for part in range(3):
         edges = [(0, *cut, len(h))[part : part + 2] for cut, h in zip(cuts, made, strict=True)]
         piece = [h[a:b] for h, (a, b) in zip(made, edges, strict=True)]
-        states = MODEL.advance(states, table(piece))
+        states = model.advance(states, table(piece))
 
-    assert_same(states, MODEL.advance(MODEL.initial_state(countries(len(made))), events))
+    assert_same(states, model.advance(model.initial_state(countries(len(made))), events))
 
 
+@every_core
 @settings(deadline=None)
 @given(histories)
-def test_one_event_at_a_time_ends_in_the_same_state_as_one_batch(made):
-    states = MODEL.initial_state(countries(len(made)))
+def test_one_event_at_a_time_ends_in_the_same_state_as_one_batch(model, made):
+    states = model.initial_state(countries(len(made)))
     for customer, history in enumerate(made):
         for line in history:
             alone = [[line] if n == customer else [] for n in range(len(made))]
-            states = MODEL.advance(states, table(alone))
-    assert_same(states, folded(made))
+            states = model.advance(states, table(alone))
+    assert_same(states, folded(model, made))
 
 
+@every_core
 @settings(deadline=None)
 @given(st.lists(lines(), min_size=2, max_size=5), st.randoms(use_true_random=False))
-def test_the_order_of_customers_and_their_neighbours_change_nothing(made, random):
+def test_the_order_of_customers_and_their_neighbours_change_nothing(model, made, random):
     order = list(range(len(made)))
     random.shuffle(order)
     order = order[: len(order) - 1]  # one neighbour is missing altogether
 
-    start = MODEL.initial_state(countries(len(made))).take(order)
-    shuffled = MODEL.advance(start, table(made).select(order))
+    start = model.initial_state(countries(len(made))).take(order)
+    shuffled = model.advance(start, table(made).select(order))
 
-    assert_same(shuffled, folded(made).take(order))
+    assert_same(shuffled, folded(model, made).take(order))
 
 
+@every_core
 @settings(deadline=None)
 @given(lines(), lines(longest=60))
-def test_a_much_longer_neighbour_changes_nothing(mine, longer):
-    assert_same(folded([mine, longer]).take([0]), folded([mine]))
+def test_a_much_longer_neighbour_changes_nothing(model, mine, longer):
+    assert_same(folded(model, [mine, longer]).take([0]), folded(model, [mine]))
 
 
+@every_core
 @settings(deadline=None)
 @given(histories)
-def test_steps_by_hand_end_in_the_same_state_as_the_fold(made):
-    start = MODEL.initial_state(countries(len(made)))
+def test_steps_by_hand_end_in_the_same_state_as_the_fold(model, made):
+    start = model.initial_state(countries(len(made)))
     events = table(made)
-    x = MODEL.encode_step(**as_tensors(encode(events, start, MODEL.dictionaries), MODEL.device))
-    after = folded(made)
+    x = model.encode_step(**as_tensors(encode(events, start, model.dictionaries), model.device))
+    after = folded(model, made)
     for customer in range(len(made)):
         h, c = torch.from_numpy(start.h[[customer]]), torch.from_numpy(start.c[[customer]])
         for row in np.flatnonzero(events.customer == customer):
-            h, c = MODEL.core(x[row : row + 1], h, c)
+            h, c = model.core(x[row : row + 1], h, c)
         np.testing.assert_allclose(h.detach()[0], after.h[customer], atol=ROUNDING, rtol=0)
         np.testing.assert_allclose(c.detach()[0], after.c[customer], atol=ROUNDING, rtol=0)
 
 
+@every_core
 @settings(deadline=None)
 @given(lines(longest=25))
-def test_the_memory_is_what_a_plain_count_gives(made):
-    memory = folded([made]).memory(0)
+def test_the_memory_is_what_a_plain_count_gives(model, made):
+    memory = folded(model, [made]).memory(0)
 
     bought = [line for line in made if line.kind == EventKind.PURCHASED]
     starts = []
@@ -114,7 +124,7 @@ def test_the_memory_is_what_a_plain_count_gives(made):
         if before is None or line.order != before.order:
             starts.append(line.at_ms)
     gaps = [b - a for a, b in pairwise(starts)]
-    assert memory == {
+    counted = {
         "clock_ms": made[-1].at_ms if made else 0,
         "last_order": bought[-1].order if bought else 0,
         "orders": len(starts),
@@ -127,17 +137,21 @@ def test_the_memory_is_what_a_plain_count_gives(made):
         "gaps_n": len(gaps),
         "gaps_sum_ms": sum(gaps),
     }
+    assert {name: memory[name] for name in counted} == counted
+    assert set(memory) - set(counted) == set(COLUMNS) - {"spend_cents"}  # tested on their own
 
 
-def test_a_history_longer_than_one_run_is_folded_to_its_end():
+@every_core
+def test_a_history_longer_than_one_run_is_folded_to_its_end(model):
     long = [Line(OPENING_MS + n * DAY, f"item-{n % 20}", n + 1) for n in range(STEPS_PER_RUN + 5)]
-    states = MODEL.initial_state(["France"])
+    states = model.initial_state(["France"])
     for part in (long[:7], long[7:]):
-        states = MODEL.advance(states, table([part]))
-    assert_same(states, MODEL.advance(MODEL.initial_state(["France"]), table([long])))
+        states = model.advance(states, table([part]))
+    assert_same(states, model.advance(model.initial_state(["France"]), table([long])))
 
 
-def test_every_field_of_an_event_reaches_the_state():
+@every_core
+def test_every_field_of_an_event_reaches_the_state(model):
     plain = Line(OPENING_MS + DAY, "item-3", 2)
     first = Line(OPENING_MS)
     others = [
@@ -150,43 +164,57 @@ def test_every_field_of_an_event_reaches_the_state():
         Line(OPENING_MS + DAY, "item-3", 2, country="United Kingdom"),
         Line(OPENING_MS + DAY, "item-3", 2, offer_depth=0.3),
     ]
-    expected = folded([[first, plain]]).h
+    expected = folded(model, [[first, plain]]).h
     for other in others:
-        assert np.abs(folded([[first, other]]).h - expected).max() > 1e-4, other
+        assert np.abs(folded(model, [[first, other]]).h - expected).max() > 1e-4, other
 
 
-def test_unknown_items_fall_into_the_same_bucket_every_time():
-    known = MODEL.dictionaries.item_index()
+@every_core
+def test_unknown_items_fall_into_the_same_bucket_every_time(model):
+    known = model.dictionaries.item_index()
     assert known["item-19"] == 19
     assert known["never sold"] == known["never sold"]
     assert {known[f"new-{n}"] for n in range(99)} == {20, 21, 22, 23}
-    assert known[""] == MODEL.dictionaries.no_item == 24
+    assert known[""] == model.dictionaries.no_item == 24
 
 
-def test_rare_countries_share_a_state_and_known_ones_do_not():
-    states = MODEL.initial_state(["Malta", "Chad", "France", "United Kingdom"])
+@every_core
+def test_rare_countries_share_a_state_and_known_ones_do_not(model):
+    states = model.initial_state(["Malta", "Chad", "France", "United Kingdom"])
     assert states.h[0].tolist() == states.h[1].tolist()
     assert len({row.tobytes() for row in states.h}) == 3
 
 
-def test_an_event_before_the_clock_is_refused_and_names_the_customer():
-    states = MODEL.advance(
-        MODEL.initial_state(["France"] * 2), table([[Line(OPENING_MS)], [Line(OPENING_MS + DAY)]])
+@every_core
+def test_a_twin_begins_with_the_same_bits_in_any_company(model):
+    alone = model.initial_state(["France"])
+    for customers in (2, 7, 61):
+        other = model.initial_state(countries(customers)).take([0])
+        assert other.h.tobytes() == alone.h.tobytes()
+        assert other.c.tobytes() == alone.c.tobytes()
+
+
+@every_core
+def test_an_event_before_the_clock_is_refused_and_names_the_customer(model):
+    states = model.advance(
+        model.initial_state(["France"] * 2), table([[Line(OPENING_MS)], [Line(OPENING_MS + DAY)]])
     )
     with pytest.raises(EventBeforeClock, match="customer row 1") as caught:
-        MODEL.advance(states, table([[], [Line(OPENING_MS)]]))
+        model.advance(states, table([[], [Line(OPENING_MS)]]))
     assert caught.value.code == "event-before-clock"
 
 
-def test_advancing_leaves_its_argument_alone_and_nothing_new_changes_nothing():
-    states = MODEL.initial_state(["France"])
+@every_core
+def test_advancing_leaves_its_argument_alone_and_nothing_new_changes_nothing(model):
+    states = model.initial_state(["France"])
     before = states.h.copy()
-    MODEL.advance(states, table([[Line(OPENING_MS)]]))
+    model.advance(states, table([[Line(OPENING_MS)]]))
     assert states.h.tolist() == before.tolist()
-    assert_same(MODEL.advance(states, EventTable.empty()), states)
+    assert_same(model.advance(states, EventTable.empty()), states)
 
 
-def test_thousands_of_events_end_in_the_same_state_to_the_bit_in_any_company():
+@every_core
+def test_thousands_of_events_end_in_the_same_state_to_the_bit_in_any_company(model):
     draw = np.random.default_rng(3)
 
     def history(length: int) -> list[Line]:
@@ -196,11 +224,11 @@ def test_thousands_of_events_end_in_the_same_state_to_the_bit_in_any_company():
 
     long, company = history(3_000), [history(int(n)) for n in draw.integers(1, 400, 60)]
 
-    alone = folded([long])
-    together = folded([long, *company])
-    states = MODEL.initial_state(countries(1))
+    alone = folded(model, [long])
+    together = folded(model, [long, *company])
+    states = model.initial_state(countries(1))
     for start in range(0, len(long), 700):
-        states = MODEL.advance(states, table([long[start : start + 700]]))
+        states = model.advance(states, table([long[start : start + 700]]))
 
     for other in (together.take(np.array([0])), states):
         np.testing.assert_array_equal(alone.h, other.h)

@@ -1,6 +1,7 @@
 """Rollouts: the same luck in every arm, the same result in every chunking."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,18 +10,26 @@ import torch
 import ml.rollout as rollout_module
 from ml.encoding import Dictionaries, encode
 from ml.events import EventKind, EventTable
+from ml.predict import rhythms
 from ml.response import AssumedResponse
+from ml.rhythm.drift import Drift
+from ml.rhythm.law import Law
+from ml.rhythm.model import Rhythm
+from ml.rhythm.sizes import SizeLaw
+from ml.rhythm.statistics import COLUMNS, Purchases
 from ml.rollout import BadPlan, RolloutOutcome, RolloutPlan, Scenario, StartBeforeClock, rollout
-from ml.rollout_draws import days_to_order, draw_items
-from ml.rollout_plan import MEASURES
+from ml.rollout_draws import draw_items
+from ml.rollout_plan import BY_CUSTOMER, MEASURES
+from ml.rollout_rows import Rows
 from ml.states import TwinStates
-from ml.survival import TimeTensors
-from ml.timing import DAY_MS, TimeToOrder
+from ml.timing import DAY_MS
 from ml.twin import TwinConfig, TwinModel
+from tests.ml.rhythm.laws import a_law
 
 START_MS = 15_000 * DAY_MS
 RESPONSE = AssumedResponse(mean=1.5, spread=0.5)
 SUMMED = (*MEASURES, "by_day")
+EVERY = (*SUMMED, *BY_CUSTOMER, "item_lines")
 
 
 def a_model(items: int = 150) -> TwinModel:
@@ -34,7 +43,8 @@ def a_model(items: int = 150) -> TwinModel:
                 parameter.add_(0.15 * torch.randn_like(parameter))
             model.heads.same_order.weight.mul_(0.3)
             model.heads.same_order.bias.fill_(1.0)
-            model.heads.time[-1].bias[0] = -1.0
+    law = replace(a_law(), scale=20.0)
+    model.rhythm = replace(Rhythm.plain(), law=law, drift=Drift(week=0.2, step=0.05))
     return model.eval()
 
 
@@ -51,6 +61,13 @@ def some_states(model: TwinModel, customers: int, *, elapsed_days: float = 12.0)
         last_order_ms=clock,
         gaps_n=np.full(customers, 2),
         gaps_sum_ms=np.full(customers, 40 * DAY_MS),
+        purchase_days=np.full(customers, 3),
+        first_day=clock // DAY_MS - 40,
+        last_day=clock // DAY_MS,
+        gap_days=rng.integers(5, 35, customers),
+        gap_before_days=rng.integers(5, 35, customers),
+        spend_cents=rng.integers(1_000, 90_000, customers),
+        last_day_cents=rng.integers(300, 30_000, customers),
     )
 
 
@@ -76,7 +93,7 @@ def run(model, states, plan, response=RESPONSE, *, row_keys=None) -> RolloutOutc
 
 
 def assert_equal(one: RolloutOutcome, other: RolloutOutcome) -> None:
-    for name in (*SUMMED, "customer_revenue_cents"):
+    for name in EVERY:
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 
 
@@ -181,12 +198,10 @@ def test_a_response_to_price_never_costs_the_first_order(model, depth):
 
 
 def test_a_memoryless_twin_never_loses_an_order_to_an_offer():
-    model = a_model()
-    with torch.no_grad():  # the same hazard whatever was bought: only the offer differs
-        for part in (model.heads.time, model.heads.same_order):
-            for name, parameter in part.named_parameters():
-                if "weight" in name:
-                    parameter.zero_()
+    model = _first_lines_only(a_model())
+    law = Law.plain()  # the same hazard whatever was bought: only the offer differs
+    fast = replace(law, shape=1e6, scale=1e7, same_day=1e-9)
+    model.rhythm = replace(model.rhythm, law=fast, drift=Drift.none())
     plan = a_plan(scenarios=(Scenario(0.3),), replicates=40, horizon_days=10)
 
     outcome = run(model, some_states(model, 30), plan)
@@ -211,9 +226,8 @@ def _first_lines_only(model: TwinModel) -> TwinModel:
     """The same model with orders of one line."""
     single = a_model()
     single.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        single.heads.same_order.weight.zero_()
-        single.heads.same_order.bias.fill_(-50.0)
+    sizes = SizeLaw(lines=1.0, weight=1e12, lines_spread=0.0, value_spread=0.6)
+    single.rhythm = replace(model.rhythm, sizes=sizes)
     return single
 
 
@@ -232,29 +246,84 @@ def test_an_offer_beyond_the_horizon_does_nothing(model):
     assert np.array_equal(outcome.by_day[1], outcome.by_day[0])
 
 
-@pytest.mark.parametrize("elapsed_days", [0.0, 30.0])
+@pytest.mark.parametrize("elapsed_days", [0.0, 0.5, 30.0])
 def test_the_first_order_comes_as_often_as_the_closed_form_says(model, elapsed_days):
-    states = some_states(model, 3).replaced(
-        clock_ms=np.full(3, START_MS - int(elapsed_days * DAY_MS))
-    )
+    states = some_states(model, 3)
+    clock = np.full(3, START_MS - int(elapsed_days * DAY_MS))
+    day = clock // DAY_MS
+    states = states.replaced(clock_ms=clock, last_order_ms=clock, last_day=day, first_day=day - 40)
     plan = a_plan(scenarios=(), replicates=4_000, horizon_days=20)
     single = _first_lines_only(model)  # fewer lines to draw; the first order comes no differently
-    with torch.inference_mode():
-        time = model.output(torch.tensor(states.h)).time
-    chances = [
-        TimeToOrder(
-            scale_days=float(time.scale_days[row]),
-            shape=float(time.shape[row]),
-            never_share=float(time.never_share[row]),
-        ).probability_within(20, elapsed_days)
-        for row in range(3)
-    ]
+    single.rhythm = replace(single.rhythm, drift=Drift.none())
+    times, _ = rhythms(model.rhythm, states)
 
-    for row, chance in enumerate(chances):
+    for row, time in enumerate(times):
+        chance = time.probability_within(20, START_MS)
         assert 0.02 < chance < 0.98
         alone = run(single, states.take([row]), plan, row_keys=np.array([row]))
         deviation = math.sqrt(chance * (1 - chance) / 4_000)
         assert abs(alone.buyers.mean() - chance) < 4 * deviation
+
+
+def test_the_whole_shop_shares_one_level_and_expects_the_same_on_average(model):
+    states, plan = some_states(model, 60), a_plan(scenarios=(), replicates=300, horizon_days=20)
+    single = _first_lines_only(model)
+    orders = []
+    for drift in (Drift.none(), Drift(week=0.4, step=0.0)):
+        single.rhythm = replace(single.rhythm, drift=drift)
+        orders.append(run(single, states, plan, row_keys=keys(60)).orders[0])
+    assert orders[1].mean() == pytest.approx(orders[0].mean(), rel=0.05)
+    assert orders[1].std() > 1.5 * orders[0].std()
+
+
+def test_an_order_is_as_large_as_the_own_history_says():
+    model = a_model()
+    states = some_states(model, 2).replaced(
+        orders=np.array([50, 50]), lines=np.array([100, 500]), purchase_days=np.array([40, 40]),
+        spend_cents=np.array([40 * 2_000, 40 * 60_000]),
+    )  # fmt: skip
+    sizes = SizeLaw(lines=5.0, weight=1.0, lines_spread=0.3, value_spread=0.3)
+    counts = replace(model.rhythm.counts, orders_per_day=1.25)
+    model.rhythm = replace(model.rhythm, sizes=sizes, counts=counts)
+    plan = a_plan(scenarios=(), replicates=400, horizon_days=20)
+    for row, (lines, value) in enumerate([(2, 20 / 1.25), (10, 600 / 1.25)]):
+        outcome = run(model, states.take([row]), plan, row_keys=np.array([row]))
+        orders = outcome.orders[0].sum()
+        assert outcome.lines[0].sum() / orders == pytest.approx(lines, rel=0.1)
+        revenue = outcome.revenue_cents[0].sum() / orders / 100
+        assert revenue == pytest.approx(value, rel=0.15)
+
+
+def test_what_is_counted_by_customer_and_by_item_adds_up(model):
+    outcome = run(model, some_states(model, 20), a_plan())
+    assert np.array_equal(outcome.customer_orders.sum(axis=1), outcome.orders[0])
+    assert outcome.item_lines.sum() == outcome.lines[0].sum()
+
+
+def test_what_is_remembered_of_purchase_days_moves_as_a_fold_would_move_it(model):
+    """The columns that a row ends with are those of the history that it drew."""
+    rhythm = model.rhythm
+    rows = Rows.idle(3, 4, 4, torch.device("cpu"))
+    moments = [[0, 0.3, 9, 9.5, 30], [0, 1, 2, 3, 4], [0, 5, 5.9, 6, 7]]
+    rows.active[:] = True
+    expected = Purchases.none(3)
+    for step in range(5):
+        at = torch.tensor([START_MS + int(own[step] * DAY_MS) for own in moments])
+        rows.order_ms = at
+        rows.line[:] = 0
+        rows.open_orders(rhythm)
+        rows.spend(torch.tensor([1_000, 250, 40]))
+        table = EventTable(
+            customer=np.arange(3), kind=np.full(3, int(EventKind.PURCHASED), np.int8),
+            sku=np.full(3, "S00001", object), order=np.full(3, step + 1),
+            occurred_at_ms=at.numpy(), quantity=np.ones(3),
+            unit_price=np.array([10.0, 2.5, 0.4]), country=np.full(3, "GB", object),
+            offer_depth=np.zeros(3),
+        )  # fmt: skip
+        expected = expected.folded(table)
+    for name in COLUMNS:
+        if not name.startswith("recent"):
+            assert getattr(rows, name).tolist() == getattr(expected, name).tolist(), name
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
@@ -351,79 +420,9 @@ def test_a_plan_out_of_range_is_refused(wrong):
 # the draws -----------------------------------------------------------------------------------
 
 
-def doubles(*values: float, size: int = 1) -> list[torch.Tensor]:
-    return [torch.full((size,), value, dtype=torch.float64) for value in values]
-
-
 def even(size: int) -> torch.Tensor:
     """Evenly spaced probabilities: a sample without sampling error."""
     return (torch.arange(size, dtype=torch.float64) + 0.5) / size
-
-
-def test_waiting_longer_conditions_the_time_as_a_sample_would():
-    """Times drawn at once that turn out above 20 days are distributed as those drawn on day 20."""
-    size = 200_000
-    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
-    zero, elapsed, far = doubles(0.0, 20.0, 1e9, size=size)
-    one = torch.ones_like(zero)
-
-    unconditional = days_to_order(time, even(size), zero, (far, far), one)
-    survivors = unconditional[unconditional > 20]
-    conditional = days_to_order(time, even(size), elapsed, (far, far), one)
-
-    probabilities = torch.tensor([0.1, 0.3, 0.5, 0.6], dtype=torch.float64)
-    finite = survivors.sort().values[(probabilities * len(survivors)).long()]
-    drawn = conditional.sort().values[(probabilities * size).long()]
-    assert torch.allclose(finite, drawn, rtol=1e-3)
-    assert bool((conditional >= 20).all())
-    assert torch.isinf(survivors).double().mean() == pytest.approx(
-        float(torch.isinf(conditional).double().mean()), abs=1e-3
-    )
-
-
-@pytest.mark.parametrize("multiplier", [0.5, 1.0, 1.7])
-@pytest.mark.parametrize("window", [(25.0, 40.0), (0.0, 30.0), (0.0, 10.0), (5.0, 1e9)])
-def test_inside_the_window_and_only_there_the_hazard_is_multiplied(multiplier, window):
-    size, elapsed_days = 100_000, 12.0
-    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
-    elapsed, opens, closes, m = doubles(elapsed_days, *window, multiplier, size=size)
-
-    days = days_to_order(time, even(size), elapsed, (opens, closes), m)
-
-    plain = TimeToOrder(scale_days=30.0, shape=1.6, never_share=0.2)
-    for day in (15.0, 26.0, 35.0, 60.0, 300.0):
-        grid = np.linspace(elapsed_days, day, 20_001)
-        hazard = np.diff([plain.cumulative_hazard(point) for point in grid])
-        middle = (grid[1:] + grid[:-1]) / 2
-        inside = (window[0] <= middle) & (middle < window[1])
-        expected = math.exp(-(hazard * np.where(inside, multiplier, 1.0)).sum())
-        assert float((days > day).double().mean()) == pytest.approx(expected, abs=3e-4)
-
-
-def test_a_multiplier_of_one_changes_no_bit_wherever_the_window_lies():
-    size = 10_000
-    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=size))
-    elapsed, far, opens, closes = doubles(7.3, 1e9, 11.1, 23.7, size=size)
-    one = torch.ones_like(far)
-
-    without = days_to_order(time, even(size), elapsed, (far, far), one)
-    within = days_to_order(time, even(size), elapsed, (opens, closes), one)
-
-    assert torch.equal(without, within)
-
-
-def test_a_larger_multiplier_never_delays_an_order():
-    time = TimeTensors(*doubles(30.0, 1.6, 0.2, size=10_000))
-    elapsed, opens, closes = doubles(7.3, 11.1, 23.7, size=10_000)
-    u = even(10_000)
-
-    days = [
-        days_to_order(time, u, elapsed, (opens, closes), torch.full_like(u, m))
-        for m in (1.0, 1.2, 1.5)
-    ]
-
-    assert bool((days[1] <= days[0]).all())
-    assert bool((days[2] <= days[1]).all())
 
 
 @pytest.mark.parametrize("items", [5, 64, 65, 200])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ml.states import MEMORY, TwinStates, stack
+from ml.states import MEMORY, TwinStates, as_objects, stack
 
 singles = st.floats(width=32, allow_nan=True, allow_infinity=True)
 counts = st.integers(-(2**63), 2**63 - 1)
@@ -20,15 +20,18 @@ counts = st.integers(-(2**63), 2**63 - 1)
 )
 def test_a_state_survives_serialisation_to_the_bit(h, c, numbers):
     columns = {name: np.full(3, value) for name, value in zip(MEMORY, numbers, strict=True)}
-    states = TwinStates(h=h, c=c, **columns)
+    items = [b"", b"a", b"b\x00"]
+    states = TwinStates(h=h, c=c, items=as_objects(items), **columns)
 
     stored = [(*states.row_bytes(i), json.dumps(states.memory(i))) for i in range(3)]
+    memories = [json.loads(row[2]) for row in stored]
     back = TwinStates.from_bytes(
-        [row[0] for row in stored], [row[1] for row in stored], [json.loads(r[2]) for r in stored]
+        [row[0] for row in stored], [row[1] for row in stored], memories, states.items.tolist()
     )
 
     assert back.h.tobytes() == h.tobytes()
     assert back.c.tobytes() == c.tobytes()
+    assert back.items.tolist() == items
     assert [back.memory(i) for i in range(3)] == [states.memory(i) for i in range(3)]
 
 

@@ -6,8 +6,7 @@ import torch
 
 from ml.encoding import encode
 from ml.events import EventKind
-from ml.survival import SHORTEST_DAYS
-from ml.targets import spells, targets_of
+from ml.targets import targets_of
 from tests.ml.histories import DAY, OPENING_MS, Line, small_model, table
 
 DICTIONARIES = small_model().dictionaries
@@ -42,18 +41,11 @@ def test_each_row_looks_for_the_next_purchase_of_its_own_customer():
     _, targets = made()
     assert targets.item[targets.has_item].tolist() == [2, 3, 3, 1]
     assert targets.has_item.tolist() == [True, True, True, False, False, True, False, False]
-    assert targets.observed.tolist() == [True, True, True, False, False, True, False, True]
 
 
-def test_a_line_of_the_same_order_is_the_atom_and_teaches_no_waiting_time():
+def test_a_line_of_the_same_order_is_told_from_one_that_opens_the_next():
     _, targets = made()
     assert targets.same_order.tolist()[:5] == [1, 0, 0, 0, 0]
-    assert targets.has_time.tolist() == [False, True, True, True, True, False, False, False]
-
-
-def test_waiting_times_run_to_the_next_purchase_or_are_censored_at_the_cut_off():
-    _, targets = made()
-    assert targets.days[1:5].tolist() == [4, 3, 6, 8]
 
 
 def test_the_first_line_after_the_profile_is_a_target_of_its_own():
@@ -68,21 +60,7 @@ def test_line_totals_are_those_of_the_target_line():
     assert np.exp(targets.log_total[0].item()) == pytest.approx(5)
 
 
-def test_a_new_order_within_the_minute_waits_one_minute():
-    events = table([[Line(OPENING_MS, order=1), Line(OPENING_MS, order=2)]])
-    columns = encode(events, small_model().initial_state(["France"]), DICTIONARIES)
-    targets = targets_of(events, columns, customers=1, known=20, cut_off_ms=CUT_OFF)
-    assert not targets.same_order.any()
-    assert targets.days[0].item() == np.float32(SHORTEST_DAYS)
-
-
-def test_scoring_a_window_leaves_out_what_came_before_and_conditions_on_what_had_elapsed():
+def test_scoring_a_window_leaves_out_what_came_before():
     _, targets = made(scored_from_ms=OPENING_MS + 3 * DAY)
     assert targets.has_item[:5].tolist() == [False, True, True, False, False]
     assert targets.has_same_order[:5].tolist() == [False, False, False, True, False]
-    assert targets.elapsed_days[:5].tolist() == [3, 3, 2, 0, 1]
-
-
-def test_a_waiting_time_is_counted_once_however_many_other_events_lie_in_it():
-    events, targets = made()
-    assert spells(events, targets).tolist() == [False, False, True, True, True]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ml import artefacts
+from ml.cores import CORES
 from ml.errors import BrokenArtefact, NothingToLearn, NoValidation
 from ml.events import EventTable
 from ml.training import EpochReport, Trained, TrainingConfig, train
@@ -33,9 +34,10 @@ def weights(model: torch.nn.Module) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
 
 
-@pytest.fixture(scope="module")
-def learned() -> Trained:
-    return trained(habits()[0], SMALL)
+@pytest.fixture(scope="module", params=CORES)
+def learned(request: pytest.FixtureRequest) -> Trained:
+    model = replace(SMALL.model, core=request.param)
+    return trained(habits()[0], replace(SMALL, model=model))
 
 
 def test_training_beats_popularity_by_far_where_habits_are_regular(learned: Trained):
@@ -48,7 +50,7 @@ def test_training_beats_popularity_by_far_where_habits_are_regular(learned: Trai
 def test_training_learns_when_customers_come_and_what_a_line_costs(learned: Trained):
     report = learned.report["validation"]
     time, total = report["time_to_order"], report["line_total"]
-    assert time["model"]["value"] > time["exponential_own_mean"]["value"] + 0.1
+    assert time["model"]["value"] > time["one_rate"]["value"] + 0.1
     assert total["model"]["high"] < total["own_mean"]["low"]
     assert 0.6 < total["model_80_percent_interval_held"]["value"] < 0.95
 
@@ -58,7 +60,8 @@ def test_every_figure_stands_beside_its_baselines_with_its_interval(learned: Tra
     for stratum in ("all_lines", "first_of_order"):
         methods = report["validation"]["next_item"][stratum]
         assert set(methods) == {
-            "model", "model_told", "popularity", "own_and_popularity", "markov_and_popularity",
+            "model", "model_told", "network", "popularity", "own_and_popularity",
+            "markov_and_popularity",
         }  # fmt: skip
         for metrics in methods.values():
             for figure in metrics.values():
@@ -174,6 +177,7 @@ def test_a_model_survives_its_files_to_the_bit(learned: Trained):
     loaded = artefacts.load(files)
 
     assert weights(loaded) == weights(learned.model)
+    assert loaded.rhythm == learned.model.rhythm
     assert artefacts.digest(artefacts.dump(loaded, artefacts.report_of(files))) == artefacts.digest(
         dict(reversed(files.items()))
     )

@@ -5,14 +5,14 @@ import torch
 from hypothesis import strategies as st
 
 from ml.events import EventTable
-from ml.mixture.components import NAMES
-from ml.mixture.frame import Frame, MixtureConfig
+from ml.mixture.frame import Frame, MixtureConfig, component_names
 from ml.mixture.gate import Gate, GateConfig
-from ml.mixture.inputs import plain_inputs
+from ml.mixture.inputs import inputs_of_gate
 from ml.mixture.lines import Lines
 from ml.mixture.market import MarketConfig
 from ml.mixture.memory import Limits
 from ml.mixture.model import Mixture
+from ml.mixture.network import NetworkComponents
 from tests.ml.histories import COUNTRIES, DAY, ITEMS, MINUTE, OPENING_MS, Line, lines, table
 
 VOCABULARY = {sku: row for row, sku in enumerate(ITEMS)}
@@ -23,20 +23,23 @@ SMALL = MixtureConfig(
 )
 
 
-def mixture(seed: int = 0, config: MixtureConfig = SMALL) -> Mixture:
+def mixture(
+    seed: int = 0, config: MixtureConfig = SMALL, network: NetworkComponents | None = None
+) -> Mixture:
     """Return a mixture of 20 items whose gates are random and say something of every input."""
     frame = Frame(ITEMS, COUNTRIES, config)
-    return Mixture(frame=frame, gate=_gate(frame, seed, False), told_gate=_gate(frame, seed, True))
+    gates = [_gate(frame, seed, told, len(component_names(network))) for told in (False, True)]
+    market = frame.market(frame.lines(days("abac|ab", "cd|ab"))).before(OPENING_MS // DAY + 5)
+    return Mixture(frame=frame, gate=gates[0], told_gate=gates[1], market=market, network=network)
 
 
-def _gate(frame: Frame, seed: int, told: bool) -> Gate:
-    plain = plain_inputs(len(NAMES), len(frame.countries), told)
+def _gate(frame: Frame, seed: int, told: bool, components: int) -> Gate:
+    size = inputs_of_gate(components, len(frame.countries), told=told)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        gate = Gate(plain, len(NAMES), frame.config.gate)
+        gate = Gate(size, components, frame.config.gate)
         for weights in gate.parameters():
             torch.nn.init.uniform_(weights, -0.5, 0.5)
-        gate.centre.uniform_(-8, -2)
     return gate.eval()
 
 

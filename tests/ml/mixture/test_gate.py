@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from ml.mixture.gate import Gate, GateConfig, GateTargets, fit_gate, losses
-from ml.mixture.inputs import GateInputs
+from ml.mixture.gate import GateConfig, GateTargets, fit_gate, losses
+from ml.mixture.inputs import Singles
 
 CONFIG = GateConfig(hidden=16, epochs=12, batch=64)
 
 
-def planted(lines: int = 1_200, seed: int = 0) -> tuple[GateInputs, GateTargets]:
+def planted(lines: int = 1_200, seed: int = 0) -> tuple[Singles, GateTargets]:
     """Return lines whose first input says which of two components is right."""
     rng = np.random.default_rng(seed)
     first = rng.integers(0, 2, lines).astype(bool)
     p = np.where(first[:, None], [[0.6, 0.01]], [[0.01, 0.6]])
-    plain = np.stack([first, rng.normal(size=lines)], axis=1).astype(np.float32)
-    nothing = np.zeros((lines, 2, 2), np.float32)
-    inputs = GateInputs(plain, nothing, np.zeros((lines, 2), np.float32))
+    inputs = np.stack([first, rng.normal(size=lines)], axis=1).astype(np.float32)
     damped = rng.random(lines) < 0.02
     targets = GateTargets(p, np.full((lines, 2), 0.3), damped, rng.integers(0, 50, lines))
     return inputs, targets
@@ -36,7 +34,7 @@ def test_weights_sum_to_one_and_damping_lies_between_nothing_and_all():
 def test_it_trusts_the_component_that_is_right_and_damps_what_comes_rarely_again():
     inputs, targets = planted()
     weights, damping = fit_gate(inputs, targets, CONFIG)[0].weigh(inputs)
-    first = inputs.plain[:, 0] == 1
+    first = inputs[:, 0] == 1
     assert weights[first, 0].mean() > 0.9
     assert weights[~first, 1].mean() > 0.9
     assert damping.mean() < 0.2
@@ -71,15 +69,6 @@ def test_the_loss_is_that_of_the_mixture_over_the_whole_vocabulary():
         torch.tensor([True]),
     )
     assert float(losses(*given)) == pytest.approx(expected)
-
-
-def test_scores_are_centred_by_their_weights():
-    gate = Gate(1, 2, CONFIG)
-    gate.centre.copy_(torch.tensor([-2.0, -4.0]))
-    joined = gate._joined(
-        torch.zeros(1, 1), torch.tensor([[[-6.0, -12.0], [-2.0, 0.0]]]), torch.tensor([[3.0, 1.0]])
-    )
-    assert joined[0, 1:5].tolist() == [0, 0, 0, 4]
 
 
 def test_one_customer_is_enough_to_learn_from():

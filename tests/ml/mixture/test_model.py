@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from ml.errors import BrokenArtefact
+from ml.events import EventTable
 from ml.mixture.components import NAMES
-from ml.mixture.files import from_files, to_files
+from ml.mixture.files import MARKET, TOLD_GATE, from_files, to_files
 from ml.mixture.frame import Frame, MixtureConfig
 from ml.mixture.gate import GateConfig
 from ml.mixture.inputs import Told
+from ml.mixture.memory import Memory
 from ml.mixture.model import Mixture, Scored, fit, learn_from
 from ml.mixture.network import NetworkStateMissing
 from tests.ml.histories import DAY, OPENING_MS, habits, small_model
@@ -19,6 +21,11 @@ EVENTS, COUNTRIES = habits(customers=50, orders=8)
 CUT_OFF = OPENING_MS + 40 * DAY
 CONFIG = MixtureConfig(gate_days=20, gate=GateConfig(hidden=16, epochs=6, batch=64))
 FITTED = fit(EVENTS, COUNTRIES, CONFIG, cut_off_ms=CUT_OFF)
+
+
+def after(mixture: Mixture, events: EventTable) -> list[Memory]:
+    memories = mixture.fold(mixture.fresh(COUNTRIES), events)
+    return [Memory.from_bytes(memory) for memory in memories]
 
 
 def scored(mixture: Mixture) -> Scored:
@@ -49,10 +56,9 @@ def test_what_comes_after_the_cut_off_is_not_learned_from():
 
 def test_distributions_sum_to_one_told_or_not_and_differ():
     market = FITTED.frame.market(FITTED.frame.lines(EVENTS))
-    memories = FITTED.fold(FITTED.fresh(len(COUNTRIES)), EVENTS, market)
     today = int(EVENTS.occurred_at_ms.max() // DAY) + 1
     told = Told(np.zeros(50, np.bool_), np.full(50, today * DAY))
-    asked = (memories, market.before(today), COUNTRIES)
+    asked = (after(FITTED, EVENTS), market.before(today))
     untold, opening = FITTED.distribution(*asked), FITTED.distribution(*asked, told=told)
     for share in (untold, opening):
         assert share.shape == (50, 20)
@@ -62,7 +68,7 @@ def test_distributions_sum_to_one_told_or_not_and_differ():
 
 def test_a_customer_without_a_line_has_a_distribution():
     market = FITTED.frame.market(FITTED.frame.lines(EVENTS)).before(OPENING_MS // DAY + 9)
-    share = FITTED.distribution(FITTED.fresh(1), market, ["Malta"])
+    share = FITTED.distribution(FITTED.frame.memories(["Malta"]), market)
     assert share.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -85,33 +91,32 @@ def test_the_gate_learns_from_its_window_and_from_no_item_on_the_first_day_of_it
     assert (sku == "brand new").any()
     past = dataclasses.replace(EVENTS, sku=sku).rows(EVENTS.occurred_at_ms < CUT_OFF)
     frame = Frame.of(past, COUNTRIES, CONFIG)
-    taught = learn_from(frame, past, COUNTRIES, CUT_OFF, None).place
+    taught = learn_from(frame, past, COUNTRIES, CUT_OFF, None)[0].place
     first = np.r_[True, past.customer[1:] != past.customer[:-1]]
     recent = past.occurred_at_ms >= CUT_OFF - 20 * DAY
     expected = np.flatnonzero(recent & ~first & (past.sku != "brand new"))
     assert sorted(taught.tolist()) == expected.tolist()
 
 
-def test_a_network_becomes_two_more_components_and_is_folded_in_any_chunks():
+def test_a_network_becomes_two_more_components_and_has_to_be_asked():
     model = small_model()
     mixture = fit(EVENTS, COUNTRIES, CONFIG, cut_off_ms=CUT_OFF, network=model)
     assert mixture.names == (*NAMES, "network_continuing", "network_opening")
-    assert mixture.network is not None
-    h = mixture.network.states_before(EVENTS, COUNTRIES)
-    market = mixture.frame.market(mixture.frame.lines(EVENTS))
-    half = EVENTS.occurred_at_ms < CUT_OFF
-    memories = mixture.fresh(len(COUNTRIES))
-    for part in (half, ~half):
-        memories = mixture.fold(memories, EVENTS.rows(part), market, h[part])
-    whole = mixture.fold(mixture.fresh(len(COUNTRIES)), EVENTS, market, h)
-    for left, right in zip(memories, whole, strict=True):
-        np.testing.assert_allclose(left.scores, right.scores, atol=1e-6)
-    with pytest.raises(NetworkStateMissing, match="has a network, but states were none"):
-        mixture.fold(memories, EVENTS, market)
-    after = model.advance(model.initial_state(COUNTRIES), EVENTS).h
+    h = model.advance(model.initial_state(COUNTRIES), EVENTS).h
     day = int(EVENTS.occurred_at_ms.max() // DAY) + 1
-    share = mixture.distribution(memories, market.before(day), COUNTRIES, h=after)
+    market = mixture.frame.market(mixture.frame.lines(EVENTS)).before(day)
+    memories = after(mixture, EVENTS)
+    share = mixture.distribution(memories, market, h=h)
     assert share.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-5)
+    assert np.abs(share - mixture.distribution(memories, market, h=h[::-1])).max() > 1e-4
+    with pytest.raises(NetworkStateMissing, match="has a network, but states were none"):
+        mixture.distribution(memories, market)
+
+
+def test_customers_of_other_countries_are_told_apart():
+    memories = FITTED.fold(FITTED.fresh(["France", "Malta"]), EVENTS.rows(np.zeros(0, np.int64)))
+    rows = [Memory.from_bytes(memory).country for memory in memories]
+    assert rows == FITTED.frame.country_rows(["France", "Malta"])
 
 
 def test_a_mixture_comes_back_from_its_files_with_every_number():
@@ -122,10 +127,14 @@ def test_a_mixture_comes_back_from_its_files_with_every_number():
     assert np.array_equal(left.told.nll, right.told.nll)
 
 
-def test_files_do_not_fit_a_network_that_was_not_there_nor_stand_without_a_gate():
-    files = to_files(FITTED)
+def test_files_do_not_fit_without_the_network_that_was_there_nor_stand_without_a_gate():
+    model = small_model()
+    held = fit(EVENTS, COUNTRIES, CONFIG, cut_off_ms=CUT_OFF, network=model)
+    assert from_files(to_files(held), model).names == held.names
     with pytest.raises(BrokenArtefact, match="other components"):
-        from_files(files, small_model())
-    del files["told_gate.safetensors"]
-    with pytest.raises(BrokenArtefact, match="told_gate"):
-        from_files(files)
+        from_files(to_files(held))
+    for name in (TOLD_GATE, MARKET):
+        files = to_files(FITTED)
+        del files[name]
+        with pytest.raises(BrokenArtefact, match=name):
+            from_files(files)

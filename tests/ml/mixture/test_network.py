@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from ml.mixture.lines import UNKNOWN
 from ml.mixture.network import FLOOR, NetworkComponents
 from tests.ml.histories import ITEMS, small_model, table
 from tests.ml.mixture.shops import busy, countries
@@ -37,13 +36,3 @@ def test_the_states_before_events_are_those_of_the_twin_advanced_so_far(made):
         start = MODEL.initial_state(countries(len(made)))
         after = MODEL.advance(start, events.rows(earlier))
         np.testing.assert_allclose(before[row], after.h[customer], atol=1e-5)
-
-
-def test_one_item_has_the_probability_that_the_whole_distribution_gives_it():
-    h = np.repeat(MODEL.initial_state(["France"]).h, 3, axis=0)
-    log_p = NETWORK.log_p(h, np.array([4, UNKNOWN, 16]))
-    shares = NETWORK.shares(h)
-    for column in (0, 1):
-        assert log_p[0, column] == pytest.approx(np.log(shares[column][0, 4]))
-        assert log_p[2, column] == pytest.approx(np.log(FLOOR / len(VOCABULARY)), rel=1e-5)
-    assert log_p[1].tolist() == [0, 0]

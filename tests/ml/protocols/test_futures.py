@@ -70,12 +70,15 @@ def test_futures_of_a_trained_twin_are_compared_with_the_truth():
     twin = report.methods["the twin"]
     assert twin["orders"]["value"] > 0
     assert twin["orders"]["n"] == 3
+    assert 0 < twin["items"]["value"] <= 1
+    assert 0 < twin["pit"]["value"] < 1
     again = run_futures.run(lines, model, cut_day=cut, horizon=30, replicates=3)
     assert again.methods == report.methods
 
 
 def test_a_twins_spell_probabilities_sum_to_at_most_one_and_chances_are_chances():
-    from ml.protocols.timing_data import Counts, PurchaseDays, Spells
+    from ml.rhythm.days import PurchaseDays
+    from ml.rhythm.spells import Counts, Spells
 
     lines = shop([(f"c{n % 12}", 3 * n % 180, f"o{n}", "abcd"[n % 4]) for n in range(400)])
     model = trained(lines, cut_off_ms=day_ms(120), validation_ms=day_ms(90), epochs=1)
@@ -93,5 +96,7 @@ def test_a_twins_spell_probabilities_sum_to_at_most_one_and_chances_are_chances(
     total = np.exp(states.spell_likelihood(spells)).sum()
     assert 0.1 < total <= 1 + 1e-6
     counts = Counts.of(PurchaseDays.of(lines), OPENING_DAY + 120)
-    chances = states.chances(counts, OPENING_DAY + 120, 30)
-    assert ((chances > 0) & (chances < 1)).all()
+    found = states.expected(counts, OPENING_DAY + 120, 30)
+    assert ((found.chance > 0) & (found.chance < 1)).all()
+    assert (found.purchase_days > 0).all()
+    assert ((found.spend > 10) & (found.spend < 20)).all()  # several orders of 2 a day

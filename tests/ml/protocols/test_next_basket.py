@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ml.basket.model import BasketModel
+from ml.mixture.frame import Frame, MixtureConfig
+from ml.mixture.gate import Gate, GateConfig
+from ml.mixture.model import Mixture
+from ml.next_basket import fit_beside
+from ml.protocols.data import Lines
 from ml.protocols.next_basket import (
     Baskets,
     NextBasket,
@@ -15,7 +21,9 @@ from ml.protocols.next_basket import (
     values,
 )
 from ml.protocols.next_basket_methods import METHODS, Counters, Tifu, TifuScores, group_weights
-from ml.protocols.run_next_basket import rank_by_model, run
+from ml.protocols.run_next_basket import rank_by_twins, run
+from ml.timing import DAY_MS
+from tests.ml.histories import small_model
 from tests.ml.protocols import builders
 from tests.ml.protocols.builders import day_ms, shops
 
@@ -33,6 +41,17 @@ SHOP = Baskets.of(
     )
 )
 TASK = NextBasket.of(SHOP, day_ms(30))
+
+
+def learned(lines: Lines, split: int) -> tuple[Mixture, BasketModel | None]:
+    """What a training learns of the next basket before a day; its gates know nothing."""
+    events, countries = lines.events(), lines.customer_countries()
+    past = events.rows(events.occurred_at_ms < day_ms(split))
+    frame = Frame.of(past, countries, MixtureConfig())
+    market = frame.market(frame.lines(past)).before(day_ms(split) // DAY_MS)
+    gates = [Gate(1, 1, GateConfig()) for _ in range(2)]
+    mixture = Mixture(frame=frame, gate=gates[0], told_gate=gates[1], market=market)
+    return mixture, fit_beside(mixture, events, countries, until_ms=day_ms(split))
 
 
 def top(name: str, length: int = 4) -> list[str]:
@@ -123,8 +142,13 @@ def test_what_comes_later_changes_no_earlier_ranking(lines, seed):
         one = method(Counters(whole))[asked]
         two = method(Counters(short))[0]
         assert np.array_equal(one, two), name
-    ranked = rank_by_model(whole)[asked]
-    assert np.array_equal(ranked, rank_by_model(short)[0])
+    early = lines.rows(lines.at_ms < until)
+    mixture, model = learned(lines, 30)
+    assume(model is not None)
+    again = learned(early, 30)[1]
+    assert again.as_dict() == model.as_dict()
+    ranked = rank_by_twins(whole, lines, mixture, model)[asked]
+    assert np.array_equal(ranked, rank_by_twins(short, early, mixture, model)[0])
 
 
 def test_gains_are_paired():
@@ -134,13 +158,30 @@ def test_gains_are_paired():
     assert found["ndcg_10"] == {"value": 1, "low": 1, "high": 1, "n": 2}
 
 
-def test_the_model_puts_first_what_a_customer_always_buys():
+def test_twins_put_first_what_a_customer_always_buys():
     own = "abcdefghijklmnopqrstuvwxyz"
-    orders = [(item, day, item) for item in own for day in range(0, 90, 9)]
-    task = NextBasket.of(Baskets.of(builders.baskets(orders)), day_ms(80))
-    ranked = rank_by_model(task)
+    lines = builders.baskets([(item, day, item) for item in own for day in range(0, 90, 9)])
+    task = NextBasket.of(Baskets.of(lines), day_ms(80))
+    ranked = rank_by_twins(task, lines, *learned(lines, 70))
     wanted = [task.baskets.items[m][0] for m in task.targets]
     assert task.vocabulary[ranked[:, 0]].tolist() == wanted
+
+
+def test_twins_are_asked_for_products_alone_but_remember_the_rest():
+    rows = [
+        (customer, day, f"{customer}{day}", item)
+        for customer in "uvwxyz"
+        for day in range(0, 90, 9)
+        for item in ("10001" if customer < "x" else "10002", "POST")
+    ]
+    lines = builders.shop([*rows, ("solo", 0, "s1", "POST"), ("solo", 85, "s2", "10001")])
+    task = NextBasket.of(Baskets.of(lines, r"\d{5}"), day_ms(80))
+    names = [task.baskets.item_names[item] for item in task.vocabulary]
+    assert names == ["10001", "10002"]
+    ranked = rank_by_twins(task, lines, *learned(lines, 70))
+    wanted = [task.baskets.items[m][0] for m in task.targets]
+    assert task.vocabulary[ranked[:, 0]].tolist() == wanted
+    assert set(np.unique(ranked)) == {-1, 0, 1}
 
 
 def test_a_run_reports_every_rule_and_the_model_beside_them():
@@ -151,12 +192,19 @@ def test_a_run_reports_every_rule_and_the_model_beside_them():
             for day in range(0, 90, 9)
         ]
     )
-    report = run(Baskets.of(lines), split_ms=day_ms(80), validation_ms=day_ms(70), draws=20)
+    twin = small_model()
+    mixture, twin.next_basket = learned(lines, 70)
+    twin.adopt(mixture)
+    window = {"split_ms": day_ms(80), "validation_ms": day_ms(70), "draws": 20}
+    report = run(lines, model=twin, **window)
     assert {*METHODS, "TIFU-kNN, defaults", "TIFU-kNN, tuned"} < set(report.methods)
-    model = report.methods["the twin: prior and linear correction"]
+    model = report.methods["the twin"]
     assert model["hit_10"]["value"] == 1
     assert "gain.ndcg_10" in model
     assert report.tables()[0].headings[1] == "nDCG@10"
+    twin.next_basket = None
+    for without in (None, twin):
+        assert "the twin" not in run(lines, model=without, **window).methods
 
 
 def test_figures_come_for_every_stratum():

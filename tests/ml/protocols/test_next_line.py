@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.errors import NothingToPredict
 from ml.metrics import Bootstrap, ItemScores
-from ml.protocols.next_line import LEAST, MISS, NextLine, NothingToPredict, figures, score, values
+from ml.protocols.next_line import LEAST, MISS, NextLine, figures, score, values
 from ml.protocols.next_line_methods import damped, em, fit_weights, parts_of, score_all
 from tests.ml.protocols.builders import changed_after, day_ms, shop, shops
 

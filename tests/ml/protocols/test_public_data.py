@@ -19,8 +19,10 @@ from ml.protocols.next_line_methods import parts_of
 from ml.protocols.thesis import Windows
 from ml.protocols.thesis_rules import rules_inside
 from ml.protocols.timing import rmse
-from ml.protocols.timing_data import Counts, PurchaseDays, Spells
-from ml.protocols.timing_models import GammaExponential, Nbd, calendar, weekday_clock
+from ml.rhythm.clock import WeekdayClock, calendar
+from ml.rhythm.days import PurchaseDays
+from ml.rhythm.posterior import GammaExponential, Nbd
+from ml.rhythm.spells import Counts, Spells
 from twins.protocol_lines import read_lines
 
 pytestmark = pytest.mark.data
@@ -95,7 +97,7 @@ def test_timing_asks_for_what_it_says_and_the_rules_reach_it(retail: Lines):
         3_036,
     )
     plain = GammaExponential.fit(learned, calendar).log_likelihood(asked).mean()
-    clock = weekday_clock(days, cut)[0]
+    clock = WeekdayClock.fit(days, cut)
     weekly = GammaExponential.fit(learned, clock).log_likelihood(asked).mean()
     assert plain == pytest.approx(-2.3575, abs=1e-3)
     assert weekly == pytest.approx(-2.2703, abs=1e-3)

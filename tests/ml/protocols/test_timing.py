@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.protocols.next_line import NothingToPredict
+from ml.errors import NothingToPredict
 from ml.protocols.run_timing import NBD, run
 from ml.protocols.timing import (
     CustomerDraws,
@@ -19,17 +19,12 @@ from ml.protocols.timing import (
     spearman,
     top_decile,
 )
-from ml.protocols.timing_data import Counts, PurchaseDays, Spells, weekday
-from ml.protocols.timing_models import (
-    GammaExponential,
-    GammaGamma,
-    Nbd,
-    calendar,
-    exponential,
-    kaplan_meier,
-    weekday_clock,
-)
-from ml.protocols.timing_regression import RecencyRegression
+from ml.protocols.timing_models import exponential, kaplan_meier
+from ml.rhythm.clock import WeekdayClock, calendar, weekday
+from ml.rhythm.days import PurchaseDays
+from ml.rhythm.posterior import GammaExponential, GammaGamma, Nbd
+from ml.rhythm.regression import RecencyRegression
+from ml.rhythm.spells import Counts, Spells
 from tests.ml.protocols.builders import OPENING_DAY, shop, shops
 
 D = OPENING_DAY
@@ -113,9 +108,9 @@ def test_the_probabilities_of_all_ends_sum_to_one():
 def test_a_clock_stands_still_on_days_without_business():
     open_days = [day for day in range(70) if weekday(np.array([D + day]))[0] != 5]
     days = PurchaseDays(np.arange(len(open_days)), D + np.array(open_days), np.ones(len(open_days)))
-    clock, factors = weekday_clock(days, D + 70)
-    assert factors[5] == 0
-    assert factors.mean() == pytest.approx(1)
+    clock = WeekdayClock.fit(days, D + 70)
+    assert clock.factors[5] == 0
+    assert sum(clock.factors) == pytest.approx(7)
     moments = clock(np.arange(D, D + 15))
     assert (np.diff(moments) >= 0).all()
     assert moments[14] - moments[0] == pytest.approx(14)

@@ -1,18 +1,20 @@
 """Purchase days regressed on what a customer did lately, learned at earlier cuts.
 
-Not a baseline of the literature but the smallest model that sees the season's level: alone it is
-better than NBD where its level happens to fit, averaged with NBD it is better at most cuts.
+The smallest model that sees the season's level: alone it is better than the posterior of the rate
+where its level happens to fit, averaged with it (in logarithms) it is better at most cuts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import optimize
 
 from ml.events import Floats, Integers
-from ml.protocols.timing_data import HORIZON_DAYS, Counts, PurchaseDays
+from ml.rhythm.days import HORIZON_DAYS, PurchaseDays
+from ml.rhythm.spells import Counts
+from ml.rhythm.statistics import Purchases
 
 WINDOWS = (7, 14, 28, 60, 90, 180)
 CUTS, STEP_DAYS, LEAST_HISTORY_DAYS = 8, 14, 5
@@ -31,13 +33,39 @@ def recency(days: PurchaseDays, cut: int) -> Floats:
     last[place] = day  # rows are by day: the last one stays
     last_spend = np.zeros(len(who))
     last_spend[place] = spend
-    count = np.bincount(place).astype(np.float64)
     lately = [np.bincount(place[day >= cut - window], minlength=len(who)) for window in WINDOWS]
-    mean_gap = (last - first) / np.maximum(count - 1, 1)
-    since = cut - last
+    return _logarithms(
+        np.bincount(place).astype(np.float64), cut - first, cut - last, last - first,
+        np.bincount(place, spend).astype(np.float64), last_spend, lately,
+    )  # fmt: skip
+
+
+def recency_of(purchases: Purchases, cut: int) -> Floats:
+    """Return the same (B, F) from what twins remember; customers without a purchase get zeros."""
+    count = np.maximum(purchases.purchase_days, 1).astype(np.float64)
+    since = cut - purchases.last_day
+    running = np.concatenate(
+        [np.zeros((len(purchases), 1)), np.cumsum(purchases.recent(), axis=1)], axis=1
+    )
+    rows = np.arange(len(purchases))
+    lately = [
+        running[rows, np.clip(window - since + 1, 0, running.shape[1] - 1)] for window in WINDOWS
+    ]
+    known = _logarithms(
+        count, cut - purchases.first_day, since, purchases.last_day - purchases.first_day,
+        purchases.spend_cents / 100, purchases.last_day_cents / 100, lately,
+    )  # fmt: skip
+    return np.where(purchases.purchase_days[:, None] > 0, known, 0.0)
+
+
+def _logarithms(
+    count: Floats, age: Integers, since: Integers, span: Integers, spend: Floats,
+    last_spend: Floats, lately: list[Any],
+) -> Floats:  # fmt: skip
+    mean_gap = span / np.maximum(count - 1, 1)
     columns = [
-        count, cut - first, since, mean_gap, np.bincount(place, spend) / count, last_spend,
-        count / (cut - first + 30.0), since / (mean_gap + 10.0), *lately,
+        count, age, since, mean_gap, spend / count, last_spend, count / (age + 30.0),
+        since / (mean_gap + 10.0), *lately,
     ]  # fmt: skip
     return np.asarray(np.log1p(np.maximum(np.stack(columns, axis=1), 0)), dtype=np.float64)
 
@@ -53,6 +81,10 @@ class RecencyRegression:
     @staticmethod
     def fit(days: PurchaseDays, cut: int, horizon: int = HORIZON_DAYS) -> RecencyRegression | None:
         """Return what earlier cuts teach, whose horizons end before ``cut``; None where none do."""
+        from scipy import optimize  # not where predictions are read: it costs them half a second
+
+        if not len(days.day):
+            return None
         opening = int(days.day.min()) + LEAST_HISTORY_DAYS
         cuts = [cut - horizon - n * STEP_DAYS for n in range(CUTS)]
         cuts = [earlier for earlier in cuts if earlier > opening]
@@ -69,7 +101,11 @@ class RecencyRegression:
 
     def expected(self, days: PurchaseDays, cut: int) -> Floats:
         """Return the expected purchase days of each customer seen before the cut."""
-        x = (recency(days, cut) - self.mean) / self.deviation
+        return self.expected_of(recency(days, cut))
+
+    def expected_of(self, known: Floats) -> Floats:
+        """Return the expected purchase days (B,) for the columns (B, F) of ``recency``."""
+        x = (known - self.mean) / self.deviation
         return np.asarray(np.exp(np.clip(_design(x) @ self.weights, SMALLEST, LARGEST)))
 
 

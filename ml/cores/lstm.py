@@ -1,4 +1,7 @@
-"""The recurrent core: an LSTM that runs over whole histories or takes one step."""
+"""The default core: an LSTM. ``c`` is its cell.
+
+Source: Hochreiter and Schmidhuber 1997, Neural Computation 9(8); gates as torch arranges them.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
+from ml.cores.base import Core
 
-class TwinCore(nn.Module):
-    """Fold encoded events into the hidden states of many twins at once.
 
-    Shapes: B customers, E encoding, H hidden.
-    """
+class Built(Core):
+    """One layer; a state is twice ``hidden`` numbers, however long the history."""
 
-    def __init__(self, encoding: int, hidden: int) -> None:
-        super().__init__()
+    def __init__(self, encoding: int, hidden: int, context: int) -> None:
+        super().__init__(encoding, hidden, context)
         self.lstm = nn.LSTM(encoding, hidden)
 
+    @property
+    def carried(self) -> int:
+        return self.hidden
+
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``h`` and ``c`` (B, H) after one event ``x`` (B, E) each."""
         from_input, from_state, input_bias, state_bias = self.weights
         gates = functional.linear(x, from_input, input_bias)
         gates = gates + functional.linear(h, from_state, state_bias)
@@ -30,23 +35,11 @@ class TwinCore(nn.Module):
     def run(
         self, flat: Tensor, steps: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return every state and the last ``h`` and ``c`` of sequences without padding.
-
-        ``flat`` (N, E) holds the first events of all customers, then the second ones, and so on;
-        ``steps`` (T,) on the CPU says how many customers have a t-th event, so customers come
-        longest first and each has at least one. The states (N, H) are in the order of ``flat``.
-        """
         packed = PackedSequence(flat, steps)
         states, (h, c) = self.lstm(packed, (h.unsqueeze(0), c.unsqueeze(0)))
         return states.data, h.squeeze(0), c.squeeze(0)
 
     def fold(self, flat: Tensor, steps: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the last ``h`` and ``c`` as ``run`` does, whatever batch a customer was in.
-
-        Sums in single precision depend on the shape of the batch; over thousands of events such
-        differences grew to 2e-5. So each step computes in double precision and keeps its state in
-        single precision: what batches change is then far below what the rounding keeps.
-        """
         from_input, from_state, input_bias, state_bias = (w.double() for w in self.weights)
         gates_of_input = functional.linear(flat.double(), from_input, input_bias + state_bias)
         h, c = h.float().clone(), c.float().clone()
@@ -58,6 +51,13 @@ class TwinCore(nn.Module):
             h[:count], c[:count] = h_next.float(), c_next.float()
             start += count
         return h, c
+
+    def step_in_double(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        from_input, from_state, input_bias, state_bias = (w.double() for w in self.weights)
+        gates = functional.linear(x.double(), from_input, input_bias + state_bias)
+        gates = gates + functional.linear(h.double(), from_state)
+        h, c = _gated(gates, c.double())
+        return h.float(), c.float()
 
     @property
     def weights(self) -> Sequence[Tensor]:

@@ -1,64 +1,14 @@
-"""Protocol C: when does a customer buy again, how often, for how much? The days and the targets.
-
-A purchase day is a day on which a customer bought anything. Days are counted from 1970.
-"""
+"""What is asked of a rhythm: waiting times between purchase days, and counts from a cut on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from ml.errors import NothingToPredict
 from ml.events import Floats, Integers
-from ml.protocols.data import Lines, Mask
-from ml.protocols.next_line import NothingToPredict
-
-HORIZON_DAYS = 90
-WEEK, EPOCH_WEEKDAY = 7, 3  # 1970-01-01 was a Thursday; Monday is 0
-
-
-@dataclass(frozen=True)
-class PurchaseDays:
-    """One row per customer and purchase day, in that order. Shapes: (P,)."""
-
-    customer: Integers
-    day: Integers
-    spend: Floats
-
-    @staticmethod
-    def of(lines: Lines) -> PurchaseDays:
-        """Return the purchase days of the lines."""
-        pairs = np.stack([lines.customer, lines.day])
-        (customer, day), inverse = np.unique(pairs, axis=1, return_inverse=True)
-        spend = np.bincount(inverse, lines.total).astype(np.float64)
-        return PurchaseDays(customer, day, spend)
-
-    @cached_property
-    def is_first(self) -> Mask:
-        """Whether it is the customer's first."""
-        return np.asarray(np.diff(self.customer, prepend=-1) != 0)
-
-    @cached_property
-    def number(self) -> Integers:
-        """How many purchase days the customer had before."""
-        rows = np.arange(len(self.day))
-        return rows - np.maximum.accumulate(np.where(self.is_first, rows, 0))
-
-    @cached_property
-    def first_day(self) -> Integers:
-        """The customer's first purchase day."""
-        return np.asarray(self.day[np.arange(len(self.day)) - self.number])
-
-    @cached_property
-    def next_day(self) -> Integers:
-        """The customer's next purchase day; far in the future where there is none."""
-        follows = np.append(~self.is_first[1:], False)
-        return np.where(follows, np.append(self.day[1:], 0), np.iinfo(np.int32).max)
-
-    def rows(self, where: Mask) -> PurchaseDays:
-        """Return some of the rows."""
-        return PurchaseDays(self.customer[where], self.day[where], self.spend[where])
+from ml.rhythm.days import DAY_MS, HORIZON_DAYS, Mask, PurchaseDays
 
 
 @dataclass(frozen=True)
@@ -121,7 +71,7 @@ class Counts:
         after = ~before & (days.day < cut + horizon)
         if not before.any() or not after.any():
             raise NothingToPredict(
-                split_ms=cut * 86_400_000, before=int(before.sum()), targets=int(after.sum())
+                split_ms=cut * DAY_MS, before=int(before.sum()), targets=int(after.sum())
             )
         size = int(days.customer.max()) + 1
 
@@ -145,8 +95,3 @@ class Counts:
             bought=counted(after)[who].astype(np.int64),
             revenue=counted(after, days.spend)[who],
         )
-
-
-def weekday(day: Integers) -> Integers:
-    """Return the day of the week; Monday is 0."""
-    return (day + EPOCH_WEEKDAY) % WEEK

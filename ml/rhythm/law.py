@@ -1,0 +1,248 @@
+"""When the next order comes: one law for everybody, with each customer's own numbers in it.
+
+A customer's rate of purchase days is gamma distributed over customers and constant in
+operational time, in which a weekday lasts as long as its share of the purchase days. After n gaps
+that took the operational time s, the posterior is gamma(r + n, alpha + s), and w more days of
+silence survive with ``(b / (b + w)) ** a``, a = r + n, b = alpha + s. That is the base of each
+day's hazard. On top of it stands a learned log-linear factor of what is known: days waited k, k
+over the own mean gap b / a, the last two gaps, how many there were, what was spent.
+
+Source: the base is Schmittlein, Morrison and Colombo 1987 without drop-out (the NBD model, as in
+Fader and Hardie 2005), in operational time; the factor is a proportional-hazards regression on
+person-days with a piecewise constant hazard (Holford 1980).
+
+Everything here works on numpy arrays and on torch tensors: ``xp`` is the one module or the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+WEEK = 7
+HOURS = 24
+HOUR_MS = 3_600_000
+WAITED_KNOTS = (2, 4, 7, 14, 28, 56, 112)  # days
+RATIO_KNOTS = (-3, -2, -1, 0, 1)  # of the logarithm of days waited over the own mean gap
+MANY_GAPS, LONG_DAYS, HIGH_SPEND = 3.0, 30.0, 0.5  # where slopes may change
+FORTNIGHT_TWICE, MONTH = 28, (26, 30)
+MOST_LOG_FACTOR = 5.0
+OWN_COLUMNS = 12
+WAITED_COLUMNS = len(WAITED_KNOTS) + len(RATIO_KNOTS) + 9
+
+
+class Own(NamedTuple):
+    """A customer's own numbers in the law; arrays of one shape, or plain numbers.
+
+    ``shape`` and ``scale`` (operational days) of the posterior rate; ``level`` is the part of the
+    log factor that does not change while the customer waits. ``last_day_share`` is how much of the
+    last day's business was over at the last order. ``bought`` is 0 where there was no purchase yet:
+    then ``last_day`` is where waiting began, and the base stands alone.
+    """
+
+    shape: Any
+    scale: Any
+    level: Any
+    last_day: Any
+    last_day_share: Any
+    gap_days: Any
+    gap_before_days: Any
+    bought: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """What is learned from everybody; plain numbers, fit for JSON.
+
+    ``weekday`` (7) are the factors of operational time from Monday on, mean 1; ``shape`` and
+    ``scale`` the prior of the rate; ``level``, ``own`` and ``waited`` weigh the log factor's parts.
+    No waiting time beyond ``longest_days`` was seen to end: there the factor stays as it was and is
+    at most 1. ``typical_log_spend`` is the mean of ``log1p`` of a purchase day's spend.
+    ``same_day`` is the probability of one more order on the day of the last one, ``hours`` (24)
+    when orders come.
+    """
+
+    weekday: tuple[float, ...]
+    shape: float
+    scale: float
+    level: float
+    own: tuple[float, ...]
+    waited: tuple[float, ...]
+    longest_days: int
+    typical_log_spend: float
+    same_day: float
+    hours: tuple[float, ...]
+
+    @staticmethod
+    def plain() -> Law:
+        """Return a law that has learned nothing: rates around one order in three months."""
+        return Law(
+            weekday=(1.0,) * WEEK, shape=0.7, scale=60.0, level=0.0, own=(0.0,) * OWN_COLUMNS,
+            waited=(0.0,) * WAITED_COLUMNS, longest_days=1, typical_log_spend=4.0, same_day=0.05,
+            hours=(1 / HOURS,) * HOURS,
+        )  # fmt: skip
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the law for JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @staticmethod
+    def of(stored: dict[str, Any]) -> Law:
+        """Return the law that ``as_dict`` wrote."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored.items()
+        }
+        return Law(**fields)
+
+    def rounded(self, digits: int = 6) -> Law:
+        """Return the law with short numbers, as it is stored in every forecast."""
+
+        def short(value: Any) -> Any:
+            return tuple(map(short, value)) if isinstance(value, tuple) else round(value, digits)
+
+        changed = {name: short(getattr(self, name)) for name in self.__slots__}
+        return replace(self, **changed)
+
+    @property
+    def same_day_hazard(self) -> float:
+        """The cumulative hazard of one more order on the same day."""
+        return -math.log1p(-self.same_day)
+
+    def time(self, xp: Any, day: Any) -> Any:
+        """Return operational time at the end of each day (counted from 1970)."""
+        running, total = [0.0], 0.0
+        for number in range(WEEK):
+            total += self.weekday[(number + 3) % WEEK]  # day 0 was a Thursday
+            running.append(total)
+        after = day + 1
+        return real(xp, after // WEEK) * total + table(xp, running, after)[after % WEEK]
+
+    def own_of(
+        self, xp: Any, *, days: Any, first_day: Any, last_day: Any, last_day_share: Any,
+        gap_days: Any, gap_before_days: Any, spend_cents: Any, last_day_cents: Any,
+    ) -> Own:  # fmt: skip
+        """Return the own numbers of customers with these ``days`` (how many) and figures.
+
+        Where there is no purchase day, ``last_day`` is the day on which waiting began.
+        """
+        bought = real(xp, days > 0)
+        gaps = real(xp, xp.clip(days - 1, 0, None))
+        gap_days, gap_before_days = real(xp, gap_days), real(xp, gap_before_days)
+        known = (self.time(xp, last_day) - self.time(xp, first_day)) * bought
+        shape, scale = self.shape + gaps, self.scale + known
+        columns = own_columns(
+            xp, gaps=gaps, own_gap=scale / shape, gap_days=gap_days,
+            gap_before_days=gap_before_days, typical_log_spend=self.typical_log_spend,
+            mean_spend=real(xp, spend_cents) / (100.0 * xp.clip(real(xp, days), 1, None)),
+            last_spend=real(xp, last_day_cents) / 100.0,
+        )  # fmt: skip
+        level = self.level + weighted(self.own, columns)
+        return Own(shape, scale, level, last_day, last_day_share, gap_days, gap_before_days, bought)
+
+    def hazards(self, xp: Any, own: Own, day: Any) -> Any:
+        """Return the cumulative hazard of each whole day; 0 before the day after the last one.
+
+        The rest of the last day itself is ``same_day_hazard``. ``day`` and the own numbers
+        broadcast.
+        """
+        waited = day - own.last_day
+        asked = xp.clip(waited, 1, None)
+        before = self.time(xp, own.last_day)
+        passed = self.time(xp, own.last_day + asked) - before
+        passed_before = self.time(xp, own.last_day + asked - 1) - before
+        known = own.scale + passed_before
+        base = own.shape * xp.log1p((passed - passed_before) / known)
+        columns = waited_columns(
+            xp,
+            waited=real(xp, xp.clip(asked, 1, self.longest_days)),
+            own_gap=own.scale / own.shape,
+            gap_days=own.gap_days,
+            gap_before_days=own.gap_before_days,
+        )
+        factor = own.bought * (own.level + weighted(self.waited, columns))
+        factor = xp.clip(factor, -MOST_LOG_FACTOR, MOST_LOG_FACTOR)
+        factor = xp.where(asked > self.longest_days, xp.clip(factor, None, 0.0), factor)
+        hazard = base * xp.exp(factor)
+        return xp.where(waited > 0, hazard, 0.0 * hazard)
+
+    def day_share(self, xp: Any, of_day_ms: Any) -> Any:
+        """Return how much of a day's business is over at these milliseconds of the day."""
+        ends = table(xp, self._running_hours(), of_day_ms)
+        hour = xp.clip(of_day_ms // HOUR_MS, 0, HOURS - 1)
+        inside = real(xp, of_day_ms - hour * HOUR_MS) / HOUR_MS
+        return ends[hour] + inside * (ends[hour + 1] - ends[hour])
+
+    def share_ms(self, xp: Any, share: Any) -> Any:
+        """Return the milliseconds of the day at which ``share`` of its business is over."""
+        ends = table(xp, self._running_hours(), share)
+        hour = xp.clip(xp.searchsorted(ends, share, side="right") - 1, 0, HOURS - 1)
+        inside = (share - ends[hour]) / (ends[hour + 1] - ends[hour])
+        return (hour + xp.clip(inside, 0.0, 1.0)) * HOUR_MS
+
+    def _running_hours(self) -> list[float]:
+        ends = [0.0]
+        for share in self.hours:
+            ends.append(ends[-1] + share)
+        return [end / ends[-1] for end in ends]
+
+
+def own_columns(
+    xp: Any, *, gaps: Any, own_gap: Any, gap_days: Any, gap_before_days: Any,
+    typical_log_spend: float, mean_spend: Any, last_spend: Any,
+) -> list[Any]:  # fmt: skip
+    """Return what stays while a customer waits, as the columns that ``Law.own`` weighs."""
+    one, two = real(xp, gap_days > 0), real(xp, gap_before_days > 0)
+    many, log_own = xp.log1p(gaps), xp.log(own_gap)
+    spent = xp.log1p(xp.clip(mean_spend, 0, None)) - typical_log_spend
+    lately = xp.log1p(xp.clip(last_spend, 0, None)) - typical_log_spend
+    return [
+        many, xp.clip(gaps, 0, 1), xp.clip(many - math.log1p(MANY_GAPS), 0, None),
+        log_own, xp.clip(log_own - math.log(LONG_DAYS), 0, None),
+        one * xp.log1p(gap_days), one * (xp.log(xp.clip(gap_days, 1, None)) - log_own),
+        two, two * xp.log1p(gap_before_days),
+        spent, xp.clip(spent - HIGH_SPEND, 0, None), lately - spent,
+    ]  # fmt: skip
+
+
+def waited_columns(
+    xp: Any, *, waited: Any, own_gap: Any, gap_days: Any, gap_before_days: Any
+) -> list[Any]:
+    """Return what changes while a customer waits, as the columns that ``Law.waited`` weighs."""
+    one, two = real(xp, gap_days > 0), real(xp, gap_before_days > 0)
+    log_waited = xp.log(waited)
+    ratio = log_waited - xp.log(own_gap)
+    beyond = waited - gap_days
+    apart = xp.log1p(xp.abs(beyond))
+    log_gap = xp.log(xp.clip(gap_days, 1, None))
+    weekly = real(xp, waited % WEEK == 0)
+    return [
+        log_waited, *(xp.clip(log_waited - math.log(knot), 0, None) for knot in WAITED_KNOTS),
+        ratio, *(xp.clip(ratio - knot, 0, None) for knot in RATIO_KNOTS),
+        one * apart, one * xp.sign(beyond) * apart, one * xp.abs(log_waited - log_gap),
+        two * xp.log1p(xp.abs(waited - gap_before_days)),
+        weekly, weekly * real(xp, waited <= FORTNIGHT_TWICE),
+        real(xp, (waited >= MONTH[0]) & (waited <= MONTH[1])),
+    ]  # fmt: skip
+
+
+def weighted(weights: tuple[float, ...], columns: list[Any]) -> Any:
+    """Return the weighted sum, term by term: the same bits wherever a row stands in an array."""
+    total = weights[0] * columns[0]
+    for weight, column in zip(weights[1:], columns[1:], strict=True):
+        total = total + weight * column
+    return total
+
+
+def real(xp: Any, value: Any) -> Any:
+    """Return the value in double precision; torch would make single precision of integers."""
+    return value.to(xp.float64) if hasattr(value, "new_tensor") else value * 1.0
+
+
+def table(xp: Any, values: list[float], like: Any) -> Any:
+    """Return float64 values as an array where ``like`` is."""
+    if hasattr(like, "new_tensor"):
+        return like.new_tensor(values, dtype=xp.float64)
+    return xp.asarray(values, dtype=xp.float64)
