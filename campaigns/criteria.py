@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from common.canonical_json import sha256_hex
 from ml.timing import CHURN_DAYS, TimeToOrder
 
 DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_LISTED = 50_000
 RANGES: dict[str, tuple[int, int]] = {
     "orders_at_least": (0, 10**9),
@@ -112,8 +113,9 @@ class Criteria:
         low, high = self.churn_probability_at_least, self.churn_probability_at_most
         if low is None and high is None:
             return True
-        elapsed_days = max((at - twin.clock_at) / DAY, 0.0) if twin.clock_at else 0.0
-        churn = 1 - twin.time_to_order.probability_within(self.churn_days, elapsed_days)
+        as_of = max(at, twin.clock_at) if twin.clock_at else at
+        as_of_ms = (as_of - EPOCH) // timedelta(milliseconds=1)
+        churn = 1 - twin.time_to_order.probability_within(self.churn_days, as_of_ms)
         return _within(churn, low, high)
 
     def sampled(self, pseudonyms: Iterable[UUID]) -> list[UUID]:

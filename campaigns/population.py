@@ -86,7 +86,7 @@ def heads(version: ModelVersion, pseudonyms: Iterable[UUID] | None = None) -> It
             orders=memory["orders"],
             last_order_at=EPOCH + timedelta(milliseconds=last_ms) if last_ms else None,
             spend=Decimal(memory["spend_cents"]) * CENTS,
-            time_to_order=TimeToOrder(**time),
+            time_to_order=TimeToOrder.of(time),
         )
 
 

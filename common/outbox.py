@@ -27,6 +27,7 @@ TYPES = frozenset(
         "campaign.settled",
         "request.status_changed",
         "model.activated",
+        "model.drifted",
         "events.quarantined",
     }
 )

@@ -21,6 +21,7 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Twins", "person_pin_circle", "twins_twin"),
         ("Parked streams", "block", "twins_parkedstream"),
         ("Model versions", "model_training", "twins_modelversion"),
+        ("Fidelity", "monitoring", "twins_fidelityday"),
     ],
     "What if": [
         ("Campaigns", "campaign", "campaigns_campaign"),

@@ -109,6 +109,8 @@ STATUS_OF: dict[type[DtocError], int] = {
     twin_errors.ModelAlreadyActive: 409,
     twin_errors.TooLittleHistory: 422,
     twin_errors.InvalidTrainingWindow: 422,
+    twin_errors.InvalidTrainingOption: 422,
+    twin_errors.TrainingInProgress: 409,
     twin_errors.AsOfBeforeTwin: 400,
     twin_errors.TwinVersionNotKept: 404,
     twin_errors.FoldNotFinite: 500,  # of workers; such a stream is parked

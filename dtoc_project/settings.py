@@ -19,6 +19,8 @@
 | DTOC_SNAPSHOT_EVENTS | 50 | after so many events a twin's snapshot is due; also on each new day |
 | DTOC_SNAPSHOT_DAYS_ALL | 30 | every snapshot of so many days is kept |
 | DTOC_SNAPSHOT_DAYS_DAILY | 365 | older: the last of each day for so long, then of each month |
+| DTOC_FIDELITY_LINES | 256 | so many lines of each advance are scored against what was foreseen |
+| DTOC_TRAIN_ON_DRIFT | | 1: a challenger is trained when the twins foresee worse than they did |
 | DTOC_LOG_FORMAT | text | text or json |
 | DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
 | DTOC_WRITE_KEY_BURST | 10000 | how much of it at once |
@@ -55,6 +57,8 @@ DTOC_LATE_EVENT_BUDGET_DAYS = int(os.environ.get("DTOC_LATE_EVENT_BUDGET_DAYS", 
 DTOC_SNAPSHOT_EVENTS = int(os.environ.get("DTOC_SNAPSHOT_EVENTS", 50))
 DTOC_SNAPSHOT_DAYS_ALL = int(os.environ.get("DTOC_SNAPSHOT_DAYS_ALL", 30))
 DTOC_SNAPSHOT_DAYS_DAILY = int(os.environ.get("DTOC_SNAPSHOT_DAYS_DAILY", 365))
+DTOC_FIDELITY_LINES = int(os.environ.get("DTOC_FIDELITY_LINES", 256))
+DTOC_TRAIN_ON_DRIFT = os.environ.get("DTOC_TRAIN_ON_DRIFT", "") not in ("", "0", "false")
 DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
 
@@ -89,11 +93,11 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dtoc_project.middleware.RequestIdMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "dtoc_project.pages.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "dtoc_project.pages.PageCsrfMiddleware",
+    "dtoc_project.pages.PageAuthenticationMiddleware",
+    "dtoc_project.pages.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dtoc_project.middleware.ProblemMiddleware",
 ]
@@ -174,6 +178,7 @@ OAUTH2_PROVIDER = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["access.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["access.permissions.HasScopes"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.api.negotiation.QuickNegotiation",
     "DEFAULT_RENDERER_CLASSES": ["common.api.renderers.MillisecondJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "common.api.pagination.SignedCursorPagination",
@@ -222,6 +227,7 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_ANNOTATIONS = {
     "twins.train": {"time_limit": 4 * 3600},
     "twins.thin_snapshots": {"time_limit": 3600},
+    "twins.count_markets": {"time_limit": 3600},  # reads every purchase
     "events.run_import": {"time_limit": 3600},  # a minute of storing, behind rows read over
     "customers.run_erasure": {"time_limit": 3600},  # the scan reads every table
 }
@@ -248,6 +254,8 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = {
     "advance twins that lag": {"task": "twins.sweep", "schedule": 5.0},
     "retry parked streams": {"task": "twins.retry_parked", "schedule": 30.0},
+    "count markets": {"task": "twins.count_markets", "schedule": crontab(hour="0", minute="10")},
+    "watch for drift": {"task": "twins.watch_drift", "schedule": crontab(hour="1", minute="10")},
     "mend twins that wait": {"task": "twins.mend", "schedule": crontab(hour="2", minute="30")},
     "thin snapshots": {"task": "twins.thin_snapshots", "schedule": crontab(hour="3", minute="30")},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},

@@ -13,13 +13,17 @@ from common.admin import ServiceAdmin
 from common.clock import now
 from common.errors import DtocError
 from events.selectors import stream_versions
+from twins.admin_fidelity import FidelityDayAdmin as FidelityDayAdmin
 from twins.admin_history import chosen_version, history_of, shown_twin
 from twins.admin_parked import ParkedStreamAdmin as ParkedStreamAdmin
 from twins.admin_search import ByPseudonym
+from twins.admin_why import why_of
 from twins.documents import memory_of, predictions_of
+from twins.gate import compared, objection
+from twins.model_card import NOT_FOR, PURPOSE, card_of
 from twins.models import ModelVersion, Twin, TwinSnapshot
 from twins.reports import report_summary, report_tables
-from twins.selectors import snapshots_of
+from twins.selectors import activations_of, find_active_model, snapshots_of
 from twins.services import activate_model
 
 STATE_COLOURS = {
@@ -69,7 +73,7 @@ class TwinAdmin(ByPseudonym):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         twin = self.get_object(request, object_id)
-        asked = {name: request.GET.get(name, "") for name in ("as_of", "version")}
+        asked = {name: request.GET.get(name, "") for name in ("as_of", "version", "why")}
         context = {} if twin is None else twin_context(twin, **asked, at=now())
         shown: HttpResponse = super().change_view(
             request, object_id, form_url, {**(extra_context or {}), **context}
@@ -130,9 +134,7 @@ class ModelVersionAdmin(ServiceAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         version = self.get_object(request, object_id)
-        tables = report_tables(version.report) if version else []
-        notes = version.report.get("validation", {}).get("notes", []) if version else []
-        context = {**(extra_context or {}), "tables": tables, "notes": notes}
+        context = {**(extra_context or {}), **(model_context(version) if version else {})}
         shown: HttpResponse = super().change_view(request, object_id, form_url, context)
         return shown
 
@@ -153,8 +155,27 @@ class ModelVersionAdmin(ServiceAdmin):
         self.message_user(request, f"{version.name} is active; the advancer catches up.")
 
 
-def twin_context(live: Twin, *, as_of: str, version: str, at: datetime) -> dict[str, Any]:
-    """What the page of a twin shows: it or its past, predictions, versions and snapshots."""
+def model_context(version: ModelVersion) -> dict[str, Any]:
+    """What the page of a model version shows: purpose, figures, the gate, and the whole card."""
+    active = find_active_model()
+    other = active if active and active.id != version.id else None
+    return {
+        "purpose": (PURPOSE, NOT_FOR),
+        "tables": report_tables(version.report),
+        "notes": version.report.get("validation", {}).get("notes", []),
+        "active": other,
+        "objection": objection(version, other) if other else "",
+        "compared": compared(version, other) if other else [],
+        "activations": activations_of(version),
+        "card": card_of(version),
+    }
+
+
+def twin_context(live: Twin, *, as_of: str, version: str, why: str, at: datetime) -> dict[str, Any]:
+    """What the page of a twin shows: it or its past, predictions, versions and snapshots.
+
+    Why it predicts so is told where ``why`` asks for it: that needs the model in this process.
+    """
     chosen = chosen_version(live, version)
     twin, problem = shown_twin(live, chosen)
     clock = twin.clock_at or at
@@ -164,6 +185,7 @@ def twin_context(live: Twin, *, as_of: str, version: str, at: datetime) -> dict[
         moments["as asked"] = asked
     items = twin.forecast["top_items"]
     largest = max((item["probability"] for item in items), default=1.0)
+    basket = twin.forecast.get("next_basket", [])
     head = stream_versions([live.pseudonym]).get(live.pseudonym, live.stream_version)
     return {
         "twin": twin,
@@ -171,8 +193,10 @@ def twin_context(live: Twin, *, as_of: str, version: str, at: datetime) -> dict[
         "problem": problem,
         "lag": head - live.stream_version,
         "items": [{**item, "width": 100 * item["probability"] / largest} for item in items],
+        "basket": [{**item, "width": 100 * item["probability"]} for item in basket],
         "views": [view_of(twin, name, moment) for name, moment in moments.items()],
         "facts": memory_of(twin, as_of=max(at, clock)),
+        "why": why_of(live, at=at) if why and twin is live else None,
         "history": history_of(live, chosen),
         "snapshots": snapshots_of(live.pseudonym)[:SHOWN_SNAPSHOTS],
     }
@@ -193,6 +217,7 @@ def view_of(twin: Twin, name: str, moment: datetime) -> dict[str, Any]:
         "low": _date_in(moment, days["low"]),
         "high": _date_in(moment, days["high"]),
         "churn": predicted["churn"],
+        "next_days": predicted["next_90_days"],
         "line_total": predicted["next_line_total"],
     }
 
@@ -200,7 +225,7 @@ def view_of(twin: Twin, name: str, moment: datetime) -> dict[str, Any]:
 def _date_in(moment: datetime, days: float | None) -> str:
     """Days and the date they lead to, or that it never comes to that."""
     if days is None:
-        return "never, at this level"
+        return "not within five years"
     try:
         return f"{days:.1f} days ({moment + timedelta(days=days):%Y-%m-%d})"
     except OverflowError:

@@ -48,7 +48,7 @@ def overtaken(until: str) -> str:
 
 # ``before`` spares the look at snapshots that an event which is known already has overtaken.
 NEWEST = f"""
-SELECT p.stream, s.stream_version, s.h, s.c, s.memory::text
+SELECT p.stream, s.stream_version, s.h, s.c, s.items, s.memory::text
 FROM unnest(%(streams)s::uuid[], %(until)s::int[], %(before)s::timestamptz[])
     AS p(stream, until, before)
 CROSS JOIN LATERAL (
@@ -85,6 +85,6 @@ def newest_bases(
     with connection.cursor() as cursor:
         cursor.execute(NEWEST, parameters)
         return {
-            row[0]: Head(row[1], row[1], bytes(row[2]), bytes(row[3]), decode_memory(row[4]))
-            for row in cursor
+            stream: Head(version, version, bytes(h), bytes(c), bytes(items), decode_memory(memory))
+            for stream, version, h, c, items, memory in cursor
         }

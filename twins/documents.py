@@ -4,7 +4,7 @@ Everything follows from the stored forecast in closed form; no model is loaded.
 """
 
 import math
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -77,11 +77,21 @@ def predictions_of(twin: TwinPayload, *, as_of: datetime) -> Document:
     within = time["order_probability"]
     return {
         "next_items": twin.forecast["top_items"],
+        "next_basket": twin.forecast.get("next_basket", []),
+        "market_day": _day(twin.forecast.get("market_day")),
         "order_within": {f"{d}_days": within[f"within_{d}_days"] for d in HORIZONS_DAYS},
         "days_to_next_order": {"median": time["median_days_to_order"], "low": low, "high": high},
         "churn": time["churn"],
+        "next_90_days": {
+            "orders": time["expected_orders_90_days"],
+            "spend": f"{time['expected_spend_90_days']:.2f}",
+        },
         "next_line_total": _line_total(twin.forecast["line_total"]),
     }
+
+
+def _day(number: int | None) -> date | None:
+    return None if number is None else EPOCH.date() + timedelta(days=number)
 
 
 def _line_total(parameters: dict[str, float]) -> dict[str, str]:

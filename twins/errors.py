@@ -3,7 +3,7 @@
 DtocError
   NoActiveModel, TwinNotAdvanced
   UnknownModelVersion, ModelArtefactBroken, ModelNotBetter, ModelAlreadyActive
-  TooLittleHistory, InvalidTrainingWindow
+  TooLittleHistory, InvalidTrainingWindow, InvalidTrainingOption, TrainingInProgress
   AsOfBeforeTwin, TwinVersionNotKept
   FoldNotFinite
 """
@@ -49,7 +49,8 @@ class ModelNotBetter(DtocError):
     title = "The model version is not known to be as good as the active one"
     template = (
         "model version {model_id} cannot replace {active_id}: {comparison}; train on the same "
-        "events and window, or give a reason for activating it all the same"
+        "events and window, or give a reason for activating it all the same, which is kept: "
+        '`manage.py activate_model {model_id} --reason "..."`'
     )
 
 
@@ -77,6 +78,22 @@ class InvalidTrainingWindow(DtocError):
     template = (
         "the validation window begins at {validation_from}, which is not before the cut-off at "
         "{cut_off}: move one of them"
+    )
+
+
+class InvalidTrainingOption(DtocError):
+    code = "invalid-training-option"
+    title = "A training cannot be run with that"
+    template = "{option} is {value}, expected {expected}: change it and retry"
+
+
+class TrainingInProgress(DtocError):
+    code = "training-in-progress"
+    title = "The same training is running"
+    template = (
+        "another process on this machine is at this very training ({key}: the same events, "
+        "options, cut-off and seed): wait for it, or end it and start again, which goes on from "
+        "its last epoch"
     )
 
 

@@ -24,6 +24,7 @@ from twins.errors import FoldNotFinite
 from twins.models import Twin
 
 if TYPE_CHECKING:
+    from ml.mixture.market import Snapshot
     from ml.twin import TwinModel
 
 TOP_ITEMS = 10
@@ -40,6 +41,7 @@ class Head:
     snapshot_version: int
     h: bytes
     c: bytes
+    items: bytes
     memory: dict[str, int]
     waits_since: datetime | None = None
     waiting_events: int = 0
@@ -75,6 +77,7 @@ class Folded:
     stream_version: int
     h: bytes
     c: bytes
+    items: bytes
     memory: dict[str, int]
     forecast: dict[str, Any] | None
     mode: Twin.FoldMode
@@ -104,8 +107,10 @@ def late_events(events: Iterable[StoredEvent], head: Head) -> list[StoredEvent]:
     return [e for e in events if e.occurred_at_ms < head.clock_ms and is_folded(e)]
 
 
-def fold(model: TwinModel, works: Sequence[Work]) -> list[Folded]:
+def fold(model: TwinModel, works: Sequence[Work], market: Snapshot | None = None) -> list[Folded]:
     """Every twin after its events, in the order given.
+
+    ``market`` is the one that forecasts read, where there is a newer one than the model's own.
 
     Raises:
         FoldNotFinite: a state is not a number any more.
@@ -115,7 +120,8 @@ def fold(model: TwinModel, works: Sequence[Work]) -> list[Folded]:
     states = model.advance(_states(model, works), event_table([work.events for work in works]))
     _require_finite(states, works)
     changed = [row for row, work in enumerate(works) if not work.unchanged]
-    forecasts = dict(zip(changed, model.forecast(states.take(changed), TOP_ITEMS), strict=True))
+    made = model.forecast(states.take(changed), TOP_ITEMS, market)
+    forecasts = dict(zip(changed, made, strict=True))
     return [
         _folded(work, states, row, forecasts[row].as_dict() if row in forecasts else None)
         for row, work in enumerate(works)
@@ -138,6 +144,16 @@ def by_stream(events: Iterable[StoredEvent]) -> Histories:
     return {stream: list(own) for stream, own in groupby(events, key=attrgetter("stream"))}
 
 
+def stored_states(heads: Sequence[Head]) -> TwinStates:
+    """The states that are stored in these heads, one row each."""
+    return TwinStates.from_bytes(
+        [head.h for head in heads],
+        [head.c for head in heads],
+        [head.memory for head in heads],
+        [head.items for head in heads],
+    )
+
+
 def _states(model: TwinModel, works: Sequence[Work]) -> TwinStates:
     """Stored states where there is a head, else those that the profile gives; rows as the works."""
     fresh = [row for row, work in enumerate(works) if work.head is None]
@@ -148,12 +164,7 @@ def _states(model: TwinModel, works: Sequence[Work]) -> TwinStates:
         named = [countries.get(works[row].pseudonym, "") for row in fresh]
         pieces.append(model.initial_state(named))
     if stored:
-        found = [head for _, head in stored]
-        pieces.append(
-            TwinStates.from_bytes(
-                [head.h for head in found], [head.c for head in found], [h.memory for h in found]
-            )
-        )
+        pieces.append(stored_states([head for _, head in stored]))
     rows = fresh + [row for row, _ in stored]
     back = sorted(range(len(rows)), key=rows.__getitem__)
     return stack(pieces).take(back)
@@ -173,6 +184,7 @@ def _folded(work: Work, states: TwinStates, row: int, forecast: dict[str, Any] |
         stream_version=work.version,
         h=h,
         c=c,
+        items=states.items[row],
         memory=states.memory(row),
         forecast=forecast,
         mode=work.mode,

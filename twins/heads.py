@@ -23,17 +23,18 @@ DAY_MS = 86_400_000
 PAGE = 500
 
 READ = """
-SELECT pseudonym, stream_version, snapshot_version, h, c, memory::text, waits_since, waiting_events
+SELECT pseudonym, stream_version, snapshot_version, h, c, items, memory::text, waits_since,
+    waiting_events
 FROM twins_twin
 WHERE model_version_id = %s AND pseudonym = ANY(%s::uuid[])
 """
 UPSERT = """
-INSERT INTO twins_twin (pseudonym, model_version_id, stream_version, clock_at, h, c, memory,
-    forecast, fold_mode, snapshot_version, waits_since, waiting_events, updated_at)
+INSERT INTO twins_twin (pseudonym, model_version_id, stream_version, clock_at, h, c, items,
+    memory, forecast, fold_mode, snapshot_version, waits_since, waiting_events, updated_at)
 VALUES %s
 ON CONFLICT (pseudonym, model_version_id) DO UPDATE SET
     stream_version = EXCLUDED.stream_version, clock_at = EXCLUDED.clock_at, h = EXCLUDED.h,
-    c = EXCLUDED.c, memory = EXCLUDED.memory, forecast = EXCLUDED.forecast,
+    c = EXCLUDED.c, items = EXCLUDED.items, memory = EXCLUDED.memory, forecast = EXCLUDED.forecast,
     fold_mode = EXCLUDED.fold_mode, snapshot_version = EXCLUDED.snapshot_version,
     waits_since = EXCLUDED.waits_since, waiting_events = EXCLUDED.waiting_events,
     updated_at = EXCLUDED.updated_at
@@ -47,8 +48,8 @@ FROM unnest(%s::uuid[], %s::int[], %s::timestamptz[], %s::int[])
 WHERE t.pseudonym = n.pseudonym AND t.model_version_id = %s AND t.stream_version < n.version
 """
 SNAPSHOT = """
-INSERT INTO twins_twinsnapshot (pseudonym, model_version_id, stream_version, clock_at, h, c, memory,
-    forecast, taken_at)
+INSERT INTO twins_twinsnapshot (pseudonym, model_version_id, stream_version, clock_at, h, c, items,
+    memory, forecast, taken_at)
 VALUES %s ON CONFLICT (pseudonym, model_version_id, stream_version) DO NOTHING
 """
 
@@ -61,10 +62,10 @@ def read_heads(model_id: UUID, pseudonyms: Iterable[UUID]) -> dict[UUID, Head]:
     with connection.cursor() as cursor:
         cursor.execute(READ, [model_id, list(pseudonyms)])
         return {
-            row[0]: Head(
-                row[1], row[2], bytes(row[3]), bytes(row[4]), decode_memory(row[5]), row[6], row[7]
+            pseudonym: Head(
+                version, snapshot, bytes(h), bytes(c), bytes(items), decode_memory(memory), *waits
             )
-            for row in cursor
+            for pseudonym, version, snapshot, h, c, items, memory, *waits in cursor
         }
 
 
@@ -137,6 +138,7 @@ def _row(twin: Folded, model_id: UUID) -> tuple[Any, ...]:
         moment_of(twin.memory["clock_ms"]),
         Binary(twin.h),
         Binary(twin.c),
+        Binary(twin.items),
         _encode(twin.memory).decode(),
         _encode(twin.forecast).decode(),
     )

@@ -23,10 +23,12 @@ from twins.encoding import is_folded
 from twins.errors import TwinVersionNotKept
 from twins.folding import Folded, Head, Mode, Work, fold, late_events, work_of
 from twins.heads import moment_of
+from twins.markets import market_known_at
 from twins.models import Twin, TwinPayload, TwinSnapshot
 from twins.selectors import loaded_model
 
 if TYPE_CHECKING:
+    from ml.mixture.market import Snapshot
     from ml.twin import TwinModel
 
 OLDEST = 1
@@ -145,9 +147,14 @@ def steps(live: Twin, *, first: int, last: int) -> Iterator[Step]:
     """
     model = loaded_model(live.model_version_id)
     before = twin_at(live, first - 1) if first > OLDEST else _unborn(live, model)
+    recorded = recorded_at(live.pseudonym, *range(first, last + 1))
     for event in events_between(live.pseudonym, after=first - 1, until=last):
         late = bool(late_events([event], _head(before)))
-        after = _as_recorded(live, event.version) if late else _next(live, model, before, event)
+        if late:
+            after = _as_recorded(live, event.version)
+        else:
+            market = market_known_at(live.model_version_id, recorded[event.version])
+            after = _next(live, model, before, event, market)
         yield Step(event, before, after, late)
         before = after
 
@@ -167,12 +174,16 @@ def _replayed(live: Twin, version: int) -> Twin:
     if not tail:  # the stream was erased while we read
         raise _not_kept(live, f"at version {version}")
     work = work_of(pseudonym, tail, base, Mode.REWOUND if base else Mode.REFOLDED)
-    (folded,) = fold(loaded_model(live.model_version_id), [work])
+    recorded = recorded_at(pseudonym, version)
+    market = market_known_at(live.model_version_id, recorded[version]) if recorded else None
+    (folded,) = fold(loaded_model(live.model_version_id), [work], market)
     return _past(live, folded)
 
 
-def _next(live: Twin, model: TwinModel, before: Twin, event: StoredEvent) -> Twin:
-    (folded,) = fold(model, [work_of(live.pseudonym, [event], _head(before))])
+def _next(
+    live: Twin, model: TwinModel, before: Twin, event: StoredEvent, market: Snapshot | None
+) -> Twin:
+    (folded,) = fold(model, [work_of(live.pseudonym, [event], _head(before))], market)
     return _past(live, folded, unmoved=before)
 
 
@@ -183,7 +194,9 @@ def _unborn(live: Twin, model: TwinModel) -> Twin:
 
 
 def _head(twin: Twin) -> Head:
-    return Head(twin.stream_version, 0, bytes(twin.h), bytes(twin.c), twin.memory)
+    return Head(
+        twin.stream_version, 0, bytes(twin.h), bytes(twin.c), bytes(twin.items), twin.memory
+    )
 
 
 def _past(live: Twin, folded: Folded, unmoved: Twin | None = None) -> Twin:
@@ -195,6 +208,7 @@ def _past(live: Twin, folded: Folded, unmoved: Twin | None = None) -> Twin:
         clock_at=moment_of(folded.memory["clock_ms"]),
         h=folded.h,
         c=folded.c,
+        items=folded.items,
         memory=folded.memory,
         forecast=forecast,
         fold_mode=REPLAYED,

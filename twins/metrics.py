@@ -1,6 +1,7 @@
 """Figures for Prometheus, read from the database."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Count, Min, Sum
@@ -8,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from common.clock import now
 from events.selectors import lagging_total
+from twins.fidelity import RECENT_DAYS, drift_of, fidelity_by_day, total_of
 from twins.models import ParkedStream, Twin
 from twins.selectors import active_model_id, oldest_lag_seconds
 
@@ -26,6 +28,35 @@ def twin_metrics() -> Iterable[Metric]:
         value=oldest_lag_seconds(at=now()),
     )
     yield from _set_aside(active)
+    yield from _foreseen(active)
+
+
+def _foreseen(active: UUID | None) -> Iterable[Metric]:
+    """How well the last seven days were foreseen; nothing where nothing was scored."""
+    today = now().date()
+    since = today - timedelta(days=RECENT_DAYS - 1)
+    days = fidelity_by_day(active, since=since, until=today).values() if active else ()
+    week = total_of(days)
+    yield GaugeMetricFamily(
+        "dtoc_twin_foreseen_lines", "Purchase lines scored in seven days.", value=week.lines
+    )
+    drift = drift_of(active, at=now()) if active else None
+    yield GaugeMetricFamily(
+        "dtoc_twin_drift",
+        "1 where the twins foresee worse than in the month before.",
+        value=int(drift is not None and drift.alarming),
+    )
+    if not week.known:
+        return
+    yield GaugeMetricFamily(
+        "dtoc_twin_top_10_share", "Lines whose item was among the ten likeliest.", value=week.top_10
+    )
+    nll = GaugeMetricFamily(
+        "dtoc_twin_nll_nats", "Negative log-likelihood of the next item.", labels=["method"]
+    )
+    nll.add_metric(["twin"], week.mean_nll)
+    nll.add_metric(["best sellers"], week.mean_popularity_nll)
+    yield nll
 
 
 def _set_aside(active: UUID | None) -> Iterable[Metric]:

@@ -70,6 +70,64 @@ class Activation(models.Model):
         return f"{self.model_version_id} at {self.at}"
 
 
+class MarketSnapshot(models.Model):
+    """What all customers bought before the midnight at which a day begins, as a model counts it.
+
+    Predictions of the next item read the newest one and name it. Counts of a vocabulary, of no
+    single customer: an erasure changes it with the next night. A trigger refuses UPDATE.
+    """
+
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.CASCADE, related_name="market_snapshots"
+    )
+    day = models.DateField(help_text="purchases before this day are counted")
+    number = models.IntegerField(help_text="days on which anything was bought")
+    lines = models.BigIntegerField(help_text="purchase lines counted")
+    data = models.BinaryField(help_text="ml.mixture.market.Snapshot, compressed")
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "day"], name="one_market_per_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"market of {self.day}"
+
+
+class FidelityDay(models.Model):
+    """How the twins of a model foresaw the purchase lines of a day: sums, of nobody in particular.
+
+    One row for each segment and slot; what is read is their sum (``twins.fidelity``).
+    """
+
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.CASCADE, related_name="fidelity_days"
+    )
+    day = models.DateField(help_text="on which the twins were advanced, UTC")
+    segment = models.CharField(max_length=8, help_text="how many orders the customer had before")
+    opens = models.BooleanField(help_text="the line opened an order")
+    slot = models.SmallIntegerField(help_text="a row for each process to add to")
+    lines = models.BigIntegerField()
+    known = models.BigIntegerField(help_text="lines of items that the model knows")
+    hits_1 = models.BigIntegerField()
+    hits_10 = models.BigIntegerField()
+    reciprocal_ranks = models.FloatField(help_text="summed over ranks up to 20")
+    nll = models.FloatField(help_text="nats, summed over the known lines")
+    popularity_nll = models.FloatField(help_text="the same of the last 28 days' best sellers")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model_version", "day", "segment", "opens", "slot"],
+                name="one_fidelity_row_per_slot",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}, {self.segment} orders"
+
+
 class TwinPayload(models.Model):
     """What a twin is at one stream version: everything that the fold of the events gives."""
 
@@ -81,6 +139,9 @@ class TwinPayload(models.Model):
     h = models.BinaryField()
     c = models.BinaryField()
     memory = models.JSONField(help_text="exact counts, in milliseconds and cents")
+    items = models.BinaryField(
+        default=bytes, help_text="own items and the open order: ml.mixture.memory.Memory"
+    )
     forecast = models.JSONField(help_text="parameters; predictions follow from them in closed form")
 
     class Meta:

@@ -93,6 +93,7 @@ def _predictions(twin: TwinPayload, as_of: datetime) -> dict[str, Any]:
         **{f"order_within_{horizon}": share for horizon, share in within},
         **{f"days_to_next_order_{name}": value for name, value in days},
         "churn": predicted["churn"],
+        **{f"next_90_days_{name}": value for name, value in predicted["next_90_days"].items()},
         "next_line_total": predicted["next_line_total"]["expected"],
     }
 

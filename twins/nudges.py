@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 TASK = "twins.advance_shard"
 EXPIRY_SECONDS = 10
 TIMEOUT_SECONDS = 2
-GATHERING_SECONDS = 0.005
+RESTING_SECONDS = 0.02
 
 
 def nudge_shards(shards: Iterable[int]) -> None:
@@ -76,8 +76,10 @@ def _client() -> redis.Redis:
 class Messenger:
     """Nudges from a thread of its own, so that whoever appends does not wait for Redis.
 
-    What is told within 5 ms goes out together. A process that is killed takes at most that much
-    with it, which the sweep makes good; one that ends sends it before.
+    The first word after a silence goes out at once; what is told in the 20 ms after it goes out
+    together, so that a stream of single events does not become a stream of messages. A process that
+    is killed takes at most that much with it, which the sweep makes good; one that ends sends it
+    before.
     """
 
     _waiting: set[int]
@@ -111,12 +113,12 @@ class Messenger:
 
     def _run(self) -> None:
         while self._told.wait():
-            time.sleep(GATHERING_SECONDS)
             self._told.clear()
             try:
                 self.send()
             except Exception:  # the thread outlives whatever one message met
                 logger.exception("nudge lost", extra={"task": TASK})
+            time.sleep(RESTING_SECONDS)
 
 
 messenger = Messenger()

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.protocols import run_futures, run_next_basket, run_next_line, run_timing
 from ml.protocols.data import Lines
-from ml.protocols.mixture import MIXTURE, MixtureOfLines
-from ml.protocols.next_basket import RETAIL_PRODUCTS, Baskets
+from ml.protocols.mixture import MixtureOfLines
+from ml.protocols.next_basket import RETAIL_PRODUCTS
 from ml.protocols.tables import TWIN, ProtocolReport
-from ml.protocols.timing_data import HORIZON_DAYS
 from ml.protocols.twin import SawTheTest, TwinStatesOfLines, trained
 from ml.timing import DAY_MS
 from twins.artefacts import load_model
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ml.twin import TwinModel
 
 LETTERS = ("A", "B", "C", "D")
+NETWORK = "its network alone"
 MINUTE_MS = 60_000
 
 
@@ -68,8 +69,7 @@ class Evaluation:
         if self.ask.model in (None, "none"):
             return
         for letter in letters:
-            if letter != "B":  # which learns a model of its own
-                refuse_what_saw_the_test(self._version(), letter, self._moment(letter))
+            refuse_what_saw_the_test(self._version(), letter, self._moment(letter))
 
     def _moment(self, letter: str) -> datetime:
         return self.ask.split if letter in "AB" else self.ask.cut
@@ -106,28 +106,29 @@ class Evaluation:
         return made
 
     def _item_scorers(self, shuffled: bool) -> dict[str, run_next_line.Scorer]:
-        """The twin's rows, and the mixture's. The control's have learned from shuffled lines."""
-        if self.ask.model == "none":
-            return {}
-        mixture = MixtureOfLines()
-        scorers: dict[str, run_next_line.Scorer] = {
-            MIXTURE: mixture.untold,
-            f"{MIXTURE}, told when the line comes": mixture.told,
-        }
+        """The twin's rows, and its network's. Those of the control learned from shuffled lines."""
         states = self._shuffled_twin() if shuffled else self._twin("A", self.ask.split)
         if states is None:
-            return scorers
-        return scorers | {
-            TWIN: run_next_line.with_predict(lambda task: states.item_shares(task, told=False)),
-            f"{TWIN}, told if the order goes on": run_next_line.with_predict(
-                lambda task: states.item_shares(task, told=True)
-            ),
+            return {}
+        told, untold = (
+            run_next_line.with_predict(partial(states.item_shares, told=told))
+            for told in (True, False)
+        )
+        if states.model.next_item is None:
+            return {TWIN: untold, f"{TWIN}, told if the order goes on": told}
+        mixture = MixtureOfLines(states.model.next_item)
+        return {
+            TWIN: mixture.untold,
+            f"{TWIN}, told when the line comes": mixture.told,
+            NETWORK: untold,
+            f"{NETWORK}, told if the order goes on": told,
         }
 
     def _next_basket(self) -> list[ProtocolReport]:
+        states = self._twin("B", self.ask.split)
         report = run_next_basket.run(
-            Baskets.of(self.lines, self.ask.products), split_ms=ms(self.ask.split),
-            validation_ms=ms(self.ask.validation), with_model=self.ask.model != "none",
+            self.lines, products=self.ask.products, split_ms=ms(self.ask.split),
+            validation_ms=ms(self.ask.validation), model=states.model if states else None,
             draws=self.ask.draws, stage=stage,
         )  # fmt: skip
         return [report]
@@ -136,9 +137,9 @@ class Evaluation:
         cut = ms(self.ask.cut) // DAY_MS
         states = self._twin("C", self.ask.cut)
         spells = {TWIN: states.spell_likelihood} if states else {}
-        chances = {TWIN: lambda counts: states.chances(counts, cut, HORIZON_DAYS)} if states else {}
+        counts = {TWIN: states.expected} if states else {}
         report = run_timing.run(
-            self.lines, cut_day=cut, spell_scorers=spells, chance_scorers=chances,
+            self.lines, cut_day=cut, spell_scorers=spells, count_scorers=counts,
             draws=self.ask.draws, stage=stage,
         )  # fmt: skip
         return [report]

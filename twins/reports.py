@@ -9,20 +9,27 @@ Figures = Mapping[str, Any]
 ITEM_METRICS = {"top_1": "top-1", "top_10": "top-10", "mrr_20": "MRR@20", "nll": "NLL"}
 METHODS = {
     "model": "this model",
-    "model_told": "this model, told if it goes on",
+    "model_told": "this model, told when and if it goes on",
+    "network": "its network alone",
     "popularity": "popularity",
     "own_and_popularity": "own frequency + popularity",
     "markov_and_popularity": "Markov + popularity",
-    "population_log_logistic": "population log-logistic",
-    "exponential_own_mean": "exponential with own mean",
+    "own_rates": "own rates and weekdays alone",
+    "one_rate": "one rate for everybody",
     "own_mean": "own mean",
     "item_mean": "item mean",
+    "personal_and_recent": "own orders, ties and fill by the last 28 days",
+    "best_sellers": "best sellers of the last 28 days",
+    "foretold": "foretold to be in the order",
+    "found": "in the order",
     "model_80_percent_interval_held": "this model's 80 % interval held",
 }
+GAIN = "gain over own orders, paired"
 ITEM_SECTIONS = {
     "all_lines": "Next item, all lines",
     "first_of_order": "Next item, first line of an order",
 }
+BASKET_METRICS = {"ndcg_10": "nDCG@10", "recall_10": "recall@10", "hit_10": "hit@10"}
 SCALAR_SECTIONS = {
     "time_to_order": ("Time to the next order", "log-likelihood"),
     "line_total": ("Line total", "mean abs. error of log, or share"),
@@ -57,6 +64,12 @@ def report_tables(report: Figures) -> list[ReportTable]:
         for section, title in ITEM_SECTIONS.items()
         if items.get(section)
     ]
+    baskets = validation.get("next_basket")
+    if baskets:
+        methods = {**baskets["all_orders"], GAIN: baskets["gain"]}
+        tables.append(_table("Next basket", methods, BASKET_METRICS))
+        hits = {name: {"items": figure} for name, figure in baskets["hits_of_ten"].items()}
+        tables.append(_table("Next basket, of ten items listed", hits, {"items": "items"}))
     for section, (title, metric) in SCALAR_SECTIONS.items():
         if validation.get(section):
             nested = {method: {"value": figure} for method, figure in validation[section].items()}

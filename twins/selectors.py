@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from events.models import Event
 from events.services import SHARDS
 from ml.states import TwinStates
+from twins.encoding import FOLDED_TYPES
 from twins.errors import NoActiveModel, TwinNotAdvanced, UnknownModelVersion
-from twins.models import ModelVersion, ParkedStream, Twin, TwinSnapshot
+from twins.models import Activation, ModelVersion, ParkedStream, Twin, TwinSnapshot
 
 if TYPE_CHECKING:
     from ml.twin import TwinModel
@@ -51,10 +52,15 @@ def active_model() -> ModelVersion:
     Raises:
         NoActiveModel: none was ever activated.
     """
-    version = ModelVersion.objects.filter(state=State.ACTIVE).first()
+    version = find_active_model()
     if version is None:
         raise NoActiveModel()
     return version
+
+
+def find_active_model() -> ModelVersion | None:
+    """The same, or None."""
+    return ModelVersion.objects.filter(state=State.ACTIVE).first()
 
 
 def active_model_id() -> UUID | None:
@@ -84,9 +90,13 @@ def model_version_by_id(model_id: UUID) -> ModelVersion:
 def model_version_named(name: str) -> ModelVersion:
     """One model version by its id, its name, or the first characters of its SHA-256.
 
+    ``active`` and ``challenger`` are names as well.
+
     Raises:
         UnknownModelVersion: none, or more than one, is meant.
     """
+    if name in ALIASES and (found_id := ALIASES[name]()):
+        return model_version_by_id(found_id)
     try:
         return model_version_by_id(UUID(name))
     except ValueError:
@@ -107,6 +117,15 @@ def challenger_id() -> UUID | None:
     """The newest model version that could be activated next, or None."""
     waiting = ModelVersion.objects.filter(state__in=[State.TRAINED, State.REBUILT])
     return waiting.order_by("-created_at").values_list("id", flat=True).first()
+
+
+ALIASES = {"active": active_model_id, "challenger": challenger_id}
+
+
+def activations_of(version: ModelVersion) -> QuerySet[Activation]:
+    """When this version became the active one, and what it replaced and why, oldest first."""
+    moved = Activation.objects.filter(model_version=version).select_related("replaced")
+    return moved.order_by("at", "id")
 
 
 def loaded_model(version: ModelVersion | UUID) -> TwinModel:
@@ -158,6 +177,13 @@ def twin_states(pseudonyms: Iterable[UUID]) -> tuple[TwinStates, dict[UUID, int]
 def versions_of(twin: Twin) -> QuerySet[Event]:
     """The events that the twin has seen; one is one version of it."""
     return Event.objects.filter(stream=twin.pseudonym, version__lte=twin.stream_version)
+
+
+def folded_versions_of(twin: Twin) -> QuerySet[Event]:
+    """Those of the events that can have changed the twin, as ``encoding.is_folded`` says it."""
+    folded = versions_of(twin).filter(type__in=FOLDED_TYPES)
+    marked = Q(metadata__contains={"technical": True}) | Q(metadata__contains={"outlier": True})
+    return folded.exclude(marked)
 
 
 def versions_between(twin: Twin, first: int, last: int) -> QuerySet[Event]:

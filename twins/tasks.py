@@ -3,9 +3,11 @@
 import logging
 import time
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.db import OperationalError
 
 from common.clock import now
@@ -16,11 +18,13 @@ from twins.services import (
     TrainingOptions,
     activate_model,
     advance,
+    count_markets,
     mend_twins,
     rebuild_twins,
     retry_parked,
     thin_snapshots,
     train_model,
+    watch_drift,
 )
 
 logger = logging.getLogger(__name__)
@@ -74,6 +78,21 @@ def mend_waiting_twins(after: str | None = None) -> int:
     return mended
 
 
+@shared_task(name="twins.count_markets")
+def count_the_markets() -> int:
+    """Forecasts read the market of this night; returns for how many model versions."""
+    return count_markets(at=now())
+
+
+@shared_task(name="twins.watch_drift")
+def watch_for_drift() -> bool:
+    """Whether the twins foresee worse than they did; announced then, and trained where set."""
+    alarming = watch_drift(at=now())
+    if alarming and settings.DTOC_TRAIN_ON_DRIFT:
+        ask_later("twins.train")
+    return alarming
+
+
 @shared_task(name="twins.thin_snapshots")
 def thin() -> int:
     """Old snapshots have been thinned; returns how many went."""
@@ -82,28 +101,22 @@ def thin() -> int:
 
 @shared_task(name="twins.train")
 def train(
-    epochs: int | None = None,
     cut_off: str | None = None,
     validation_from: str | None = None,
-    validation_days: int = 30,
-    seed: int = 0,
-    device: str | None = None,
-    name: str = "",
     activate: bool = False,
     reason: str = "",
+    **chosen: Any,
 ) -> str:
-    """A model version is trained, and activated where asked; times are ISO 8601 with a zone."""
+    """A model version is trained, and activated where asked; times are ISO 8601 with a zone.
+
+    ``chosen`` are further fields of ``TrainingOptions``. Delivered again after its worker was
+    killed, it goes on from the last epoch.
+    """
     options = TrainingOptions(
-        epochs=epochs,
-        cut_off=_moment(cut_off),
-        validation_from=_moment(validation_from),
-        validation_days=validation_days,
-        seed=seed,
-        device=device,
-        name=name,
+        cut_off=_moment(cut_off), validation_from=_moment(validation_from), **chosen
     )
     version = train_model(options, at=now())
-    if activate:
+    if activate and version.id != active_model_id():
         for _ in rebuild_twins(model_id=version.id, at=now()):
             pass
         activate_model(model_id=version.id, at=now(), reason=reason)

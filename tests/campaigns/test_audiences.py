@@ -89,8 +89,9 @@ def test_the_churn_probability_is_that_of_no_order_within_the_days_from_the_eval
 ):
     asked = audience()
     twin = Twin.objects.get(pseudonym=shop[0])
-    elapsed = (asked.evaluated_at - twin.clock_at) / DAY
-    churn = 1 - TimeToOrder(**twin.forecast["time_to_order"]).probability_within(30, elapsed)
+    at_ms = int(asked.evaluated_at.timestamp() * 1_000)
+    time = TimeToOrder.of(twin.forecast["time_to_order"])
+    churn = 1 - time.probability_within(30, at_ms)
 
     above = Criteria(
         churn_probability_at_least=churn + 1e-9, churn_days=30, pseudonyms=frozenset(shop)

@@ -66,7 +66,7 @@ def test_unknown_types_and_bodies_that_are_not_thin_are_refused():
         announce(type="twin.updated", body={"text": "x" * LARGEST_BYTES}, at=NOON)
 
     assert not OutboxMessage.objects.exists()
-    assert len(TYPES) == 12
+    assert len(TYPES) == 13
 
 
 @pytest.mark.django_db

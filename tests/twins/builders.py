@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import numpy as np
 import torch
 from django.db import connections
 
@@ -21,20 +23,31 @@ from events.catalogue import (
 )
 from events.models import Stream
 from events.services import SHARDS, NewEvent, append_batch
+from ml.basket.model import BasketModel
 from ml.encoding import Dictionaries
+from ml.mixture.frame import Frame, MixtureConfig, component_names
+from ml.mixture.gate import Gate, GateConfig
+from ml.mixture.inputs import inputs_of_gate
+from ml.mixture.memory import Limits
+from ml.mixture.model import Mixture
+from ml.mixture.network import NetworkComponents
+from ml.timing import DAY_MS
 from ml.twin import TwinConfig, TwinModel
 from tests.builders import DAY, HOUR, NOON
+from tests.ml.histories import Line, table
 from twins.artefacts import store_model
 from twins.models import ModelVersion, Twin
 from twins.services import Verification, activate_model, advance_all, verify_twins
 
 SKUS = tuple(f"SKU{n}" for n in range(8))
+BASKET_FEATURES = 87
 SMALL = TwinConfig(item_dim=6, target_dim=4, kind_dim=2, country_dim=3, hidden=8)
 
 
 def report_with(nll: float) -> dict[str, Any]:
     """An evaluation report with the figures that versions are compared by."""
     figure = {"value": nll, "low": nll - 0.1, "high": nll + 0.1, "n": 100}
+    likelihood = {"value": -nll, "low": -nll - 0.1, "high": 0.1 - nll, "n": 100}
     share = {"value": 0.25, "low": 0.2, "high": 0.3, "n": 100}
     metrics = {"top_1": share, "top_10": share, "mrr_20": share, "nll": figure}
     return {
@@ -42,19 +55,29 @@ def report_with(nll: float) -> dict[str, Any]:
         "data": {"events": 100, "customers": 10},
         "validation": {
             "next_item": {"all_lines": {"model": metrics, "popularity": metrics}},
-            "time_to_order": {"model": figure},
+            "time_to_order": {"model": likelihood},
             "notes": ["measured on nothing"],
         },
     }
 
 
 def stored_model(
-    *, seed: int = 0, nll: float = 6.0, events: str = "e", name: str = "", at: datetime = NOON
+    *,
+    seed: int = 0,
+    nll: float = 6.0,
+    events: str = "e",
+    name: str = "",
+    core: str = "lstm",
+    at: datetime = NOON,
 ) -> ModelVersion:
     """A model with random weights; ``events`` stands for what it was trained and measured on."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = TwinModel(SMALL, Dictionaries(items=SKUS, countries=("GB",), buckets=2))
+        model = TwinModel(
+            replace(SMALL, core=core), Dictionaries(items=SKUS, countries=("GB",), buckets=2)
+        )
+        model.adopt(small_mixture(model))
+        model.next_basket = small_basket(seed)
     report = report_with(nll)
     sha256 = store_model(model, report | {"events": events})
     return ModelVersion.objects.create(
@@ -72,6 +95,30 @@ def stored_model(
         libraries={},
         created_at=at,
     )
+
+
+def small_mixture(network: TwinModel) -> Mixture:
+    """A mixture with random gates, the network among its components, and a market of one day."""
+    limits = Limits(items=6, successors=3, basket=5)
+    config = MixtureConfig(gate=GateConfig(hidden=8), limits=limits)
+    frame = Frame(SKUS, ("GB",), config)
+    held = NetworkComponents(network, SKUS)
+    names = component_names(held)
+    gates = [
+        Gate(inputs_of_gate(len(names), 1, told=told), len(names), config.gate).eval()
+        for told in (False, True)
+    ]
+    at_ms = round(NOON.timestamp() * 1000)
+    bought = table([[Line(at_ms, sku, order) for order in (1, 2) for sku in SKUS[order::2]]])
+    market = frame.market(frame.lines(bought)).before(at_ms // DAY_MS + 1)
+    return Mixture(frame=frame, gate=gates[0], told_gate=gates[1], market=market, network=held)
+
+
+def small_basket(seed: int) -> BasketModel:
+    """A model of the next basket that has learned nothing, but believes something."""
+    weights = 0.05 * np.random.default_rng(seed).normal(size=BASKET_FEATURES)
+    mean, deviation = np.zeros(BASKET_FEATURES), np.ones(BASKET_FEATURES)
+    return BasketModel(mean, deviation, weights, np.array([1.0, -1.0, 0.0, 0.0]))
 
 
 def active_model(seed: int = 0) -> ModelVersion:

@@ -73,7 +73,7 @@ def test_a_model_no_worse_on_the_same_protocol_takes_over_and_the_old_one_retire
 
 @pytest.mark.parametrize(
     ("nll", "events", "why"),
-    [(6.1, "e", "6.1000, the active one has 6.0000"), (5.0, "f", "other events or another window")],
+    [(6.2, "e", "6.2000, more than 6.1000"), (5.0, "f", "on other events, another window")],
 )
 def test_a_worse_or_incomparable_model_needs_a_reason_which_is_kept(model, nll, events, why):
     other = stored_model(seed=1, nll=nll, events=events, name="other")

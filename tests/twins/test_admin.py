@@ -71,6 +71,9 @@ def test_a_twins_page_shows_items_chances_memory_events_and_snapshots(admin, som
     for item in shown.forecast["top_items"]:
         assert item["sku"] in page
         assert f"{item['probability']:.4f}" in page
+    assert "Likely next basket" in page
+    for item in shown.forecast["next_basket"]:
+        assert f"{item['rank']}. {item['sku']}" in page
     for text in (
         "orders within 30 days",
         "80 % interval",

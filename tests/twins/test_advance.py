@@ -323,6 +323,7 @@ def test_an_older_result_never_replaces_a_newer_twin(model: ModelVersion):
         stream_version=old[someone].stream_version,
         h=old[someone].h,
         c=old[someone].c,
+        items=old[someone].items,
         memory=old[someone].memory,
         forecast=old_row["forecast"],
         mode=Twin.FoldMode.ADVANCED,

@@ -12,6 +12,7 @@ from common.clock import now
 from customers.models import Customer
 from tests.builders import DAY, HOUR, NOON
 from tests.twins.builders import (
+    SKUS,
     active_model,
     advance_everything,
     customer,
@@ -64,6 +65,11 @@ def test_a_twin_answers_with_what_it_remembers_and_expects(reader, someone, mode
     shares = [item["probability"] for item in predictions["next_items"]]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1, abs=1e-4)
+    basket = predictions["next_basket"]
+    assert [item["rank"] for item in basket] == list(range(1, len(SKUS) + 1))
+    assert all(item["bought_before"] == (item["sku"] in SKUS[:6]) for item in basket)
+    chances = [item["probability"] for item in basket]
+    assert chances == sorted(chances, reverse=True)
     days = predictions["days_to_next_order"]
     assert days["high"] is None or days["low"] < days["median"] < days["high"]
 

@@ -71,6 +71,7 @@ def test_all_protocols_print_the_twin_beside_the_rules_and_write_the_figures(sho
     found = json.loads(target.read_text())
     assert set(found) == {"A", "A shuffled", "B", "C", "D"}
     assert set(found["A"]["the twin"]["top_10"]) == {"value", "low", "high", "n"}
+    assert found["B"]["the twin"]["gain.ndcg_10"]["n"] > 0
     assert found["C"]["the twin"]["log_likelihood"]["value"] < 0
     assert found["A shuffled"]["the twin"] != found["A"]["the twin"]
 
@@ -105,6 +106,8 @@ def test_a_model_that_saw_the_test_is_refused(shop: Path):
     )  # fmt: skip
     with pytest.raises(CommandError, match="has seen what it would be asked for"):
         evaluated(shop, "--protocol", "A", "--model", "late")
+    with pytest.raises(CommandError, match="protocol B asks from 2011-06-10"):
+        evaluated(shop, "--protocol", "B", "--model", "late")
     with pytest.raises(CommandError, match="protocol C asks from 2011-04-15"):
         evaluated(shop, "--split", "2011-06-11", "--model", "late")
 

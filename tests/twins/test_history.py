@@ -10,7 +10,10 @@ from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ml.predict import rhythms
+from ml.rhythm.model import Rhythm
 from tests.builders import DAY, HOUR, NOON
+from tests.ml.histories import small_model
 from tests.twins.builders import (
     SKUS,
     active_model,
@@ -416,9 +419,12 @@ def test_two_versions_are_compared_as_of_the_later_clock(reader, someone):
 def test_items_that_enter_or_leave_the_likeliest_are_named_with_their_rank():
     def knowing(*skus: str) -> Twin:
         items = [{"sku": sku, "probability": 0.5 - n / 10} for n, sku in enumerate(skus)]
-        time = {"scale_days": 30.0, "shape": 1.0, "never_share": 0.1}
+        time, buying = rhythms(Rhythm.plain(), small_model().initial_state(["GB"]))
         total = {"mu": 1.0, "sigma": 0.1, "expected": 3.0}
-        forecast = {"top_items": items, "time_to_order": time, "line_total": total}
+        forecast = {
+            "top_items": items, "time_to_order": time[0].as_dict(),
+            "buying": buying[0].as_dict(), "line_total": total,
+        }  # fmt: skip
         names = ("orders", "lines", "returns", "units", "spend_cents", "gaps_n", "gaps_sum_ms")
         names += ("clock_ms", "first_order_ms", "last_order_ms")
         return Twin(memory=dict.fromkeys(names, 0), forecast=forecast)

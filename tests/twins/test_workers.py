@@ -103,26 +103,24 @@ def test_an_append_nudges_the_shard_of_its_stream_after_the_commit(sent):
 
     with transaction.atomic():
         happen(someone, *orders(2))
-        time.sleep(10 * nudges.GATHERING_SECONDS)
+        time.sleep(5 * nudges.RESTING_SECONDS)
         assert sent == []
 
     until(lambda: sent == [5])
 
 
 @pytest.mark.django_db
-def test_what_is_told_while_the_messenger_gathers_goes_out_together(monkeypatch):
+def test_the_first_word_goes_out_at_once_and_what_follows_it_together(monkeypatch):
     sent: list[set[int]] = []
     monkeypatch.setattr(nudges, "nudge_shards", sent.append)
-    monkeypatch.setattr(nudges, "GATHERING_SECONDS", 0.2)
+    monkeypatch.setattr(nudges, "RESTING_SECONDS", 0.3)
     messenger = nudges.Messenger()
 
+    messenger.tell({1})
+    until(lambda: sent == [{1}])
     for shard in (3, 7, 3):
         messenger.tell({shard})
-        time.sleep(0.02)
-    until(lambda: sent == [{3, 7}])
-
-    messenger.tell({5})
-    until(lambda: sent == [{3, 7}, {5}])
+    until(lambda: sent == [{1}, {3, 7}])
 
 
 @pytest.mark.django_db

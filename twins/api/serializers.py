@@ -40,9 +40,11 @@ TWIN_EXAMPLE = {
     },
     "predictions": {
         "next_items": [{"sku": "85123A", "probability": 0.041}],
+        "next_basket": [{"sku": "22423", "rank": 1, "probability": 0.52, "bought_before": True}],
         "order_within": {"7_days": 0.11, "30_days": 0.52, "90_days": 0.83},
         "days_to_next_order": {"median": 28.6, "low": 6.4, "high": None},
         "churn": 0.17,
+        "next_90_days": {"orders": 2.4, "spend": "412.50"},
         "next_line_total": {"expected": "17.90", "low": "5.10", "high": "36.40"},
     },
 }
@@ -102,6 +104,13 @@ class NextItemSerializer(serializers.Serializer[Any]):
     probability = serializers.FloatField()
 
 
+class NextBasketItemSerializer(serializers.Serializer[Any]):
+    sku = serializers.CharField()
+    rank = serializers.IntegerField(help_text="from 1 on")
+    probability = serializers.FloatField(help_text="chance that the next order has the item")
+    bought_before = serializers.BooleanField(help_text="an earlier order of the customer had it")
+
+
 # Names that begin with a digit cannot be written as class attributes.
 OrderWithinSerializer = type(
     "OrderWithinSerializer",
@@ -129,13 +138,35 @@ class LineTotalSerializer(serializers.Serializer[Any]):
     high = serializers.CharField()
 
 
+class NextDaysSerializer(serializers.Serializer[Any]):
+    """What is to be expected of the next 90 days; the spend as a decimal."""
+
+    orders = serializers.FloatField()
+    spend = serializers.CharField()
+
+
 class PredictionsSerializer(serializers.Serializer[Any]):
     next_items = NextItemSerializer(
         many=True, help_text="for the first line of the next order, the likeliest first"
     )
+    next_basket = NextBasketItemSerializer(
+        many=True,
+        help_text=(
+            "the ten items that the next order has likeliest, the likeliest first; empty before a "
+            "first order and where the model does not rank baskets"
+        ),
+    )
+    market_day = serializers.DateField(
+        allow_null=True,
+        help_text=(
+            "what all customers bought before this day is what the next items were foretold from; "
+            "empty where the model counts no market"
+        ),
+    )
     order_within = OrderWithinSerializer()
     days_to_next_order = DaysToNextOrderSerializer()
     churn = serializers.FloatField(help_text="chance of no order within 90 days")
+    next_90_days = NextDaysSerializer()
     next_line_total = LineTotalSerializer()
 
 

@@ -4,6 +4,7 @@ import time
 from datetime import datetime
 from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.api.pagination import SignedCursorPagination
+from common.api.renderers import MarkdownRenderer, MillisecondJSONRenderer
 from common.clock import now, truncated
 from customers.selectors import customer_by_pseudonym
 from twins.api.history import PROBLEM, VersionNotKeptSerializer
@@ -24,6 +26,7 @@ from twins.api.serializers import (
 )
 from twins.documents import document_of, twin_document
 from twins.history import past_twin
+from twins.model_card import card_of
 from twins.models import Twin
 from twins.selectors import (
     active_model,
@@ -34,7 +37,7 @@ from twins.selectors import (
     twin_of,
 )
 
-__all__ = ["ModelListView", "ModelView", "TwinView", "twin_document"]
+__all__ = ["ModelCardView", "ModelListView", "ModelView", "TwinView", "twin_document"]
 
 POLL_SECONDS = 0.025
 RETRY_SECONDS = "1"
@@ -115,6 +118,27 @@ class ModelView(APIView):
         version = model_version_by_id(model_id)
         context = {"challenger_id": challenger_id()}
         return Response(ModelVersionDetailSerializer(version, context=context).data)
+
+
+class ModelCardView(APIView):
+    """GET /api/v1/models/{model_id}/card/"""
+
+    required_scopes = ("twins:read",)
+    renderer_classes = (MarkdownRenderer, MillisecondJSONRenderer)
+
+    @extend_schema(
+        operation_id="models_card",
+        responses={(200, MarkdownRenderer.media_type): OpenApiTypes.STR},
+        summary="Read the card of a model version",
+        description=(
+            "Markdown from the version's own record: what it is for, what it learned from, its "
+            "figures with baselines and intervals, its limits, and the command that makes it "
+            "again. With `Accept: application/json` the same text is a JSON string."
+        ),
+        tags=["models"],
+    )
+    def get(self, request: Request, model_id: UUID) -> Response:
+        return Response(card_of(model_version_by_id(model_id)))
 
 
 def _answer(

@@ -9,6 +9,7 @@ from django.urls import reverse
 from common.outbox import announce
 from events.services import set_advanced_from
 from twins.errors import ModelAlreadyActive, ModelNotBetter, UnknownModelVersion
+from twins.gate import objection
 from twins.models import Activation, ModelVersion, Twin
 from twins.pointer import hold_pointer
 
@@ -22,8 +23,8 @@ LOCK_STREAMS = "SELECT count(*) FROM (SELECT 1 FROM events_stream ORDER BY strea
 def activate_model(*, model_id: UUID, at: datetime, reason: str = "") -> ModelVersion:
     """The model version is the active one, and the advancer goes on from where its twins stand.
 
-    The first activation needs nothing. Later ones need a validation no worse than the active
-    model's on the same events and window, or a reason, which is kept. Going back is the same call.
+    The first activation needs nothing. Later ones need a report no worse than the active version's
+    on the same questions (``twins.gate``), or a reason, which is kept. Going back is the same call.
 
     Raises:
         UnknownModelVersion: there is none of that id.
@@ -59,26 +60,9 @@ def _announce(version: ModelVersion, replaced: ModelVersion | None, at: datetime
     announce(type="model.activated", body=body, at=at)
 
 
-def comparison(version: ModelVersion, active: ModelVersion) -> str:
-    """Why the version may not replace the active one without a reason; empty where it may."""
-    if protocol_of(version) != protocol_of(active):
-        return "it was validated on other events or another window than the active one"
-    ours, theirs = version.next_item_nll, active.next_item_nll
-    if ours is None or theirs is None:
-        return "one of the two has no validation figure for the next item"
-    if ours > theirs:
-        return f"its validation NLL of the next item is {ours:.4f}, the active one has {theirs:.4f}"
-    return ""
-
-
-def protocol_of(version: ModelVersion) -> tuple[str, datetime, datetime]:
-    """What a validation figure depends on besides the model: events and window."""
-    return version.events_sha256, version.validation_from, version.cut_off
-
-
 def _require_better(version: ModelVersion, active: ModelVersion, reason: str) -> None:
     if version.id == active.id:
         raise ModelAlreadyActive(model_id=version.id)
-    against = comparison(version, active)
+    against = objection(version, active)
     if against and not reason.strip():
         raise ModelNotBetter(model_id=version.id, active_id=active.id, comparison=against)

@@ -11,8 +11,10 @@ from django.conf import settings
 from django.db import transaction
 
 from events.services import Claim, claim_lagging, claim_stream, mark_advanced
+from twins.fidelity import foreseen, note_fidelity
 from twins.folding import fold, unseen_of
 from twins.heads import read_heads, write_heads
+from twins.markets import newest_market
 from twins.pointer import share_pointer
 from twins.rewinding import planned
 from twins.selectors import active_model_id, lagging_shards, loaded_model, parked_streams
@@ -138,8 +140,11 @@ def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome
     unseen = unseen_of(pseudonyms, heads)
     budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
     plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
-    folded = fold(loaded_model(model_id), plan.works)
+    model, market = loaded_model(model_id), newest_market(model_id)
+    seen = foreseen(model, plan.works, market)
+    folded = fold(model, plan.works, market)
     write_heads(folded, heads, model_id=model_id, at=at)
+    note_fidelity(seen, model_id=model_id, at=at)
     versions = {twin.pseudonym: twin.stream_version for twin in folded}
     # A head may stand where its stream stands although the stream says otherwise: then there is
     # nothing unseen to fold, and only the stream has to be put right.

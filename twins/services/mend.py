@@ -10,6 +10,7 @@ from django.db import transaction
 from events.services import claim_stream, mark_advanced
 from twins.folding import fold
 from twins.heads import read_heads, write_heads
+from twins.markets import newest_market
 from twins.pointer import share_pointer
 from twins.rewinding import Rewind, rewound
 from twins.selectors import active_model_id, loaded_model, waiting_twins
@@ -55,7 +56,7 @@ def mend_twin(*, pseudonym: UUID, at: datetime) -> AdvanceReport:
         return AdvanceReport()
     version = claim.version if claim else head.stream_version
     works = rewound(model_id, {pseudonym: Rewind(version)}).works
-    folded = fold(loaded_model(model_id), works)
+    folded = fold(loaded_model(model_id), works, newest_market(model_id))
     write_heads(folded, {pseudonym: head}, model_id=model_id, at=at)
     mark_advanced(versions={twin.pseudonym: twin.stream_version for twin in folded})
     return AdvanceReport(len(folded), sum(len(work.events) for work in works))

@@ -10,10 +10,12 @@ from django.db import connection, transaction
 from ml.states import TwinStates
 from twins.folding import fold, fold_from_start, unseen_of, whole_histories
 from twins.heads import read_heads, write_heads
+from twins.markets import newest_market
 from twins.models import ModelVersion, ParkedStream
 from twins.rewinding import Rewind, planned, rewound
 from twins.selectors import active_model, loaded_model, model_version_by_id
 from twins.services.advance import AdvanceReport
+from twins.services.market import count_market
 from twins.services.park import Outcome, Tried, divided, is_of_streams, park
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def rebuild_twins(*, model_id: UUID, at: datetime) -> Iterator[AdvanceReport]:
         UnknownModelVersion: there is none of that id.
     """
     version = model_version_by_id(model_id)
+    count_market(model_id=version.id, at=at)
     done, last = AdvanceReport(), None
     while True:
         last, report = _rebuild_batch(version.id, last, at)
@@ -112,7 +115,7 @@ def _fold_batch(
     plan = planned(model_id, heads, unseen, budget=None)
     waiting = {p: head for p, head in heads.items() if head.waits_since and p not in unseen}
     mended = rewound(model_id, {p: Rewind(head.stream_version) for p, head in waiting.items()})
-    folded = fold(model, plan.works + mended.works)
+    folded = fold(model, plan.works + mended.works, newest_market(model_id))
     write_heads(folded, heads, model_id=model_id, at=at, rebuilt=True)
     events = sum(len(own) for own in unseen.values())
     return Outcome({twin.pseudonym: twin.stream_version for twin in folded}, events)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
@@ -17,34 +17,20 @@ from customers.selectors import countries_of
 from events.selectors import Columns, all_events_columns
 from ml.errors import NothingToLearn, NoValidation
 from ml.events import EventKind, EventTable
+from twins.checkpoints import held_checkpoint, training_key
 from twins.encoding import FOLDED_TYPES, columns_sha256, training_table
 from twins.errors import InvalidTrainingWindow, TooLittleHistory
 from twins.heads import EPOCH, moment_of
 from twins.models import ModelVersion
+from twins.training_options import TrainingOptions, config_of
 
 if TYPE_CHECKING:
-    from ml.training import EpochReport, Trained
+    from ml.checkpoint import Checkpoint
+    from ml.training import EpochReport, Trained, TrainingConfig
 
-VALIDATION_DAYS = 30
 LEAST_CUSTOMERS = 2
 LEAST_PURCHASES = 2
 MILLISECOND = timedelta(milliseconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingOptions:
-    """What may be chosen. ``cut_off`` None: just after the last purchase or return.
-
-    ``validation_from`` None: ``validation_days`` before the cut-off.
-    """
-
-    epochs: int | None = None
-    cut_off: datetime | None = None
-    validation_from: datetime | None = None
-    validation_days: int = VALIDATION_DAYS
-    seed: int = 0
-    device: str | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,7 @@ class _Material:
     """What is learned from, and where it ends."""
 
     columns: Columns
+    sha256: str  # of the columns
     events: EventTable
     countries: list[str]
     cut_off: datetime
@@ -63,19 +50,32 @@ def train_model(
     *,
     at: datetime,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_resume: Callable[[int], None] = lambda epochs: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ModelVersion:
     """A trained model version is stored, files first; it is not active.
 
     Learns from all purchases, returns and registrations before the cut-off that are neither
-    technical nor outliers. Takes minutes; holds no transaction meanwhile.
+    technical nor outliers. Takes minutes; holds no transaction meanwhile. Killed and called again,
+    it goes on from the last epoch, which ``on_resume`` is told, and ends in the same files. Where
+    there is a version of these files already, that one is returned. ``on_stage`` is told what comes
+    after the epochs.
 
     Raises:
+        InvalidTrainingOption: there is no such preset or core, or a number is out of its range.
         InvalidTrainingWindow: the validation window is empty.
         TooLittleHistory: there are too few customers or purchases.
+        TrainingInProgress: another process on this machine is at the same training.
     """
+    from twins.artefacts import device_of
+
+    config = config_of(options, device_of(options.device or settings.DTOC_DEVICE))
     material = _material(options)
-    trained = _trained(material, options, on_epoch)
-    return _stored(material, trained, options, at)
+    with held_checkpoint(_key(material, config), from_start=options.from_start) as checkpoint:
+        if epochs := checkpoint.epochs():
+            on_resume(epochs)
+        trained = _trained(material, config, on_epoch, on_stage, checkpoint)
+        return _stored(material, trained, options, at)
 
 
 def _material(options: TrainingOptions) -> _Material:
@@ -89,7 +89,8 @@ def _material(options: TrainingOptions) -> _Material:
     pseudonyms = columns["pseudonyms"].tolist()
     known = countries_of(pseudonyms)
     countries = [known.get(pseudonym, "") for pseudonym in pseudonyms]
-    material = _Material(columns, events, countries, cut_off, validation_from)
+    sha256 = columns_sha256(columns)
+    material = _Material(columns, sha256, events, countries, cut_off, validation_from)
     if len(pseudonyms) < LEAST_CUSTOMERS:
         raise _too_little(material)
     return material
@@ -101,17 +102,28 @@ def _after_the_last(events: EventTable) -> datetime:
     return (moment_of(int(traded.max())) or EPOCH) + MILLISECOND if len(traded) else EPOCH
 
 
+def _key(material: _Material, config: TrainingConfig) -> str:
+    facts = {
+        "events": material.sha256,
+        "countries": material.countries,
+        "config": asdict(config),
+        "cut_off": material.cut_off,
+        "validation_from": material.validation_from,
+        "code": code_version(),
+        "libraries": libraries(),
+    }
+    return training_key(facts)
+
+
 def _trained(
     material: _Material,
-    options: TrainingOptions,
+    config: TrainingConfig,
     on_epoch: Callable[[EpochReport], None] | None,
+    on_stage: Callable[[str], None],
+    checkpoint: Checkpoint,
 ) -> Trained:
-    from ml.training import TrainingConfig, train  # torch: only here, so that the web can import us
-    from twins.artefacts import device_of
+    from ml.training import train  # torch: only here, so that the web can import us
 
-    chosen: dict[str, Any] = {} if options.epochs is None else {"epochs": options.epochs}
-    device = device_of(options.device or settings.DTOC_DEVICE)
-    config = TrainingConfig(seed=options.seed, device=device, **chosen)
     try:
         return train(
             material.events,
@@ -120,6 +132,8 @@ def _trained(
             cut_off_ms=milliseconds(material.cut_off),
             validation_from_ms=milliseconds(material.validation_from),
             on_epoch=on_epoch,
+            on_stage=on_stage,
+            checkpoint=checkpoint,
         )
     except (NothingToLearn, NoValidation) as error:
         raise _too_little(material) from error
@@ -142,7 +156,7 @@ def _stored(
                 "cut_off": material.cut_off,
                 "validation_from": material.validation_from,
                 "events_count": len(material.columns["customer"]),
-                "events_sha256": columns_sha256(material.columns),
+                "events_sha256": material.sha256,
                 "seed": options.seed,
                 "code_version": code_version(),
                 "libraries": libraries(),

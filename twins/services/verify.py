@@ -47,8 +47,8 @@ class Verification:
 def verify_twins(pseudonyms: Iterable[UUID]) -> Iterator[Verification]:
     """Each live twin is compared with a fold of its stream from the first event.
 
-    Stream version, clock and memory must be equal, h and c within 1e-5. A twin that lags is
-    compared at the version that it has seen; one that waits for the nightly rebuild is known to
+    Stream version, clock, memory and own items must be equal, h and c within 1e-5. A twin that lags
+    is compared at the version that it has seen; one that waits for the nightly rebuild is known to
     differ and counted instead. Yields the one growing result after every batch.
 
     Raises:
@@ -98,7 +98,10 @@ def _compare(result: Verification, heads: dict[UUID, Head], model: TwinModel) ->
     result.largest_state_difference = max(result.largest_state_difference, float(apart.max()))
     for row, (pseudonym, events) in enumerate(histories.items()):
         head = heads[pseudonym]
-        for what in _differences(head, events[-1].version, rebuilt.memory(row), float(apart[row])):
+        same_items = head.items == rebuilt.items[row]
+        for what in _differences(
+            head, events[-1].version, rebuilt.memory(row), float(apart[row]), same_items=same_items
+        ):
             result.differences.append(Difference(pseudonym, what))
 
 
@@ -112,11 +115,15 @@ def _seen(heads: dict[UUID, Head]) -> Histories:
     return {pseudonym: events for pseudonym, events in seen.items() if events}
 
 
-def _differences(head: Head, version: int, memory: dict[str, int], apart: float) -> Iterator[str]:
+def _differences(
+    head: Head, version: int, memory: dict[str, int], apart: float, *, same_items: bool
+) -> Iterator[str]:
     if head.stream_version != version:
         yield f"stream version {head.stream_version}, rebuilt {version}"
     for name, value in memory.items():
         if head.memory.get(name) != value:
             yield f"{name} {head.memory.get(name)}, rebuilt {value}"
+    if not same_items:
+        yield "own items differ"
     if not apart <= TOLERANCE:
         yield f"state differs by {apart:.2e}, allowed {TOLERANCE:.0e}"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,7 +14,7 @@ from twins.progress import progress_bar
 from twins.reports import report_tables
 from twins.selectors import active_model_id, events_total
 from twins.services import TrainingOptions, activate_model, rebuild_twins, train_model
-from twins.services.train import VALIDATION_DAYS
+from twins.training_arguments import add_training_arguments
 
 if TYPE_CHECKING:
     from ml.training import EpochReport
@@ -24,30 +23,18 @@ WIDTH = 110  # of the tables, also where the output is not a terminal
 HEADS = {
     "next_item": "item",
     "same_order": "same order",
-    "time_to_order": "time",
     "line_total": "total",
 }
 
 
 class Command(BaseCommand):
-    help = "Train a model version on the stored events and report how good it is."
+    help = (
+        "Train a model version on the stored events and report how good it is. Interrupted and "
+        "started again with the same options, it goes on from its last epoch."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--epochs", type=int, help="at most so many")
-        parser.add_argument(
-            "--cut-off", type=_moment, help="learn from events before it (default: from all)"
-        )
-        parser.add_argument(
-            "--validation-from", type=_moment, help="where the validation window begins"
-        )
-        parser.add_argument(
-            "--validation-days",
-            type=int,
-            default=VALIDATION_DAYS,
-            help=f"length of the window, where no beginning is given (default {VALIDATION_DAYS})",
-        )
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--device", help="cpu or cuda (default: DTOC_DEVICE, or what there is)")
+        add_training_arguments(parser)
         parser.add_argument("--name", default="", help="default: from the cut-off and the SHA-256")
         parser.add_argument("--activate", action="store_true", help="make it the active model")
         parser.add_argument(
@@ -63,17 +50,32 @@ class Command(BaseCommand):
         )
         chosen = {name: options[name] for name in TrainingOptions.__slots__}
         try:
-            version = train_model(TrainingOptions(**chosen), at=now(), on_epoch=self._tell_epoch)
+            version = train_model(
+                TrainingOptions(**chosen),
+                at=now(),
+                on_epoch=self._tell_epoch,
+                on_resume=self._tell_resumed,
+                on_stage=self._tell_stage,
+            )
             self._tell(version)
             if options["activate"]:
                 self._activate(version, options["reason"])
         except DtocError as error:
             raise CommandError(str(error)) from error
 
+    def _tell_resumed(self, epochs: int) -> None:
+        self.stdout.write(
+            f"going on after epoch {epochs} of an interrupted training (--from-start begins anew)"
+        )
+
+    def _tell_stage(self, stage: str) -> None:
+        self.stdout.write(f"{stage} ...")
+        self.stdout.flush()
+
     def _tell_epoch(self, epoch: EpochReport) -> None:
         heads = "  ".join(
-            f"{short} {epoch.train_heads[head]:.3f}/{epoch.validation_heads[head]:.3f}"
-            for head, short in HEADS.items()
+            f"{HEADS.get(head, head)} {loss:.3f}/{epoch.validation_heads[head]:.3f}"
+            for head, loss in epoch.train_heads.items()
         )
         self.stdout.write(
             f"epoch {epoch.epoch:2}/{epoch.epochs}  loss train/validation "
@@ -102,6 +104,9 @@ class Command(BaseCommand):
             self.stdout.write(f"- {note}")
 
     def _activate(self, version: ModelVersion, reason: str) -> None:
+        if active_model_id() == version.id:
+            self.stdout.write(f"{version.name} is active already")
+            return
         if active_model_id():  # nobody reads twins before the first activation
             with progress_bar(
                 "Rebuilding beside the live twins", unit="events", total=events_total()
@@ -110,9 +115,3 @@ class Command(BaseCommand):
                     bar.reach(done.events)
         activate_model(model_id=version.id, at=now(), reason=reason)
         self.stdout.write(f"{version.name} is active")
-
-
-def _moment(text: str) -> datetime:
-    """An ISO 8601 date or time; without a zone it is UTC."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
