@@ -35,7 +35,7 @@ down: $(READY) ## Stop a stack that runs in the background
 	@$(BIN)/python manage.py down
 
 test: $(READY) ## Run all tests on a private PostgreSQL and Redis
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## Formatting, lints, types, import layers
 	@$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import advancing, feeding, importing, ingesting, latency, simulating
+from benchmarks import advancing, feeding, importing, ingesting, latency, simulating, training
 from benchmarks.ground import ground
 from benchmarks.result import Result, write_json
 from dtoc_project.embedded import EmbeddedServerError
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Result | list[Result]]] = {
     "advance": advancing.run,
     "latency": latency.run,
     "simulate": simulating.run,
+    "train": training.run,
 }
 
 

@@ -25,6 +25,7 @@ class Result:
     p50_ms: float | None = None
     p99_ms: float | None = None
     beside: Mapping[str, float] = field(default_factory=dict)  # other limits, the same unit
+    facts: Mapping[str, float] = field(default_factory=dict)  # anything else, by name and unit
 
     def __str__(self) -> str:
         text = (
@@ -36,6 +37,8 @@ class Result:
             text += f"  beside {what} {speed:,.0f} (ratio {self.figure / speed:.2f})"
         if self.p50_ms is not None and self.p99_ms is not None:
             text += f"  p50 {self.p50_ms:.1f} ms  p99 {self.p99_ms:.1f} ms"
+        for what, value in self.facts.items():
+            text += f"  {what} {value:.1f}"
         return text
 
 

@@ -22,6 +22,24 @@ from tests.events.builders import empty_event_store
 Api = Callable[..., APIClient]
 
 
+# What takes longest begins first, so that no worker is left with it at the end.
+LONGEST_FIRST = ("e2e", "faults", "twins", "ml")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays together; the tests that drive a whole stack share one."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(Path(__file__).parent).parts[0]
+
+    for item in items:
+        group = "the stack" if folder(item) == "e2e" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(folder(item), len(places)))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_remembered_from_another_test() -> None:
     recent_tokens.clear()

@@ -1,0 +1,21 @@
+"""Parts of ``latecomers`` begun as processes of a site, and what they said at the end."""
+
+import subprocess
+import sys
+
+from dtoc_project.supervisor import ROOT
+from tests.faults.site import Site
+
+
+def begun(found: Site, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.latecomers", *arguments],
+        cwd=ROOT, env=found.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    told, _ = process.communicate(timeout=3_000)
+    assert process.returncode == 0, told
+    return told.strip().splitlines()[-1] if told.strip() else ""

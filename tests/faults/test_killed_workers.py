@@ -1,0 +1,112 @@
+"""Workers die again and again while events come in any order, twice and late: no twin is wrong.
+
+``DTOC_FAULT_EVENTS=200000 DTOC_FAULT_KILLS=50`` is the whole exercise; the suite runs a short one.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from tests.faults.latecomers_crew import begun, ended
+from tests.faults.site import Site, eventually, site
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3_600)]
+
+EVENTS = int(os.environ.get("DTOC_FAULT_EVENTS", 6_000))
+KILLS = int(os.environ.get("DTOC_FAULT_KILLS", 6))
+STREAMS = EVENTS // 60
+FLUSHED_EVERY = 5  # kills
+PATIENCE_SECONDS = 120  # a worker that begins loads torch
+
+
+def kill_somebody(found: Site, draw: random.Random) -> None:
+    """SIGKILL for the child that folds, in whose place Celery puts another, or for the worker."""
+    children = psutil.Process(found.running["twins"].pid).children(recursive=True)
+    if children and draw.random() < 0.8:
+        draw.choice(children).send_signal(signal.SIGKILL)
+    else:
+        found.kill("twins")
+        found.start("twins")
+
+
+class Progress:
+    """How many events the twins have seen, read past the product."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = psycopg2.connect(url)
+        self.connection.autocommit = True
+
+    def folded(self) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT coalesce(sum(advanced_version), 0) FROM events_stream")
+            return int(cursor.fetchone()[0])
+
+    def lag(self) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT coalesce(sum(version - advanced_version), 0) FROM events_stream")
+            return int(cursor.fetchone()[0])
+
+    def moves_on(self, sender: "subprocess.Popen[str]") -> bool:
+        """Waits until a worker has folded something more; False when all is done."""
+        before, deadline = self.folded(), time.monotonic() + PATIENCE_SECONDS
+        while self.folded() == before:
+            if sender.poll() is not None and not self.lag():
+                return False
+            assert time.monotonic() < deadline, "no worker folds anything"
+            time.sleep(0.01)
+        return True
+
+
+def flush(found: Site) -> None:
+    """Everything that Redis held is gone: the queue, nudges, caches."""
+    with redis.Redis.from_url(found.environment["DTOC_REDIS_URL"]) as client:
+        client.flushall()
+
+
+def test_workers_that_are_killed_all_the_time_leave_every_twin_right():
+    draw = random.Random(23)
+    kills = flushes = 0
+    with site() as found:
+        ended(begun(found, "model"))
+        found.start("twins", "beat")
+        sender = begun(found, "append", str(EVENTS), str(STREAMS), str(EVENTS // 10))
+        began, progress = time.monotonic(), Progress(found.environment["DTOC_DATABASE_URL"])
+        while kills < KILLS and progress.moves_on(sender):
+            time.sleep(draw.uniform(0, 0.3))  # anywhere inside a transaction
+            kill_somebody(found, draw)
+            kills += 1
+            if kills % FLUSHED_EVERY == 2:
+                flush(found)
+                flushes += 1
+        told = ended(sender)
+        eventually(lambda: not progress.lag(), "no stream lags", 1_800)
+        seconds = time.monotonic() - began
+        verified = found.manage("verify_twins", "--all").strip()
+        counted = ended(begun(found, "count"))
+    exercise = f"{told}; {kills} kills, {flushes} times Redis flushed in {seconds:.0f} s"
+    sys.stdout.write(f"\n{exercise}\n{counted}\n{verified}\n")
+    assert kills >= KILLS
+    assert flushes > 0
+    assert verified.startswith(f"0 differences in {STREAMS} twins")
+    assert "lag" not in verified
+    assert counted.startswith(f"{EVENTS} events, 0 parked")
+    assert "rewound" in counted or "refolded" in counted  # something did come late
+
+
+def test_the_exercise_notices_a_twin_that_misses_a_line():
+    with site() as found:
+        ended(begun(found, "model"))
+        ended(begun(found, "append", "300", "5", "300"))
+        found.manage("advance_twins")
+        assert found.manage("verify_twins", "--all").startswith("0 differences in 5 twins")
+        ended(begun(found, "spoil"))
+        with pytest.raises(AssertionError, match="1 differences in 5 twins"):
+            found.manage("verify_twins", "--all")
