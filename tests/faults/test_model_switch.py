@@ -116,7 +116,7 @@ def test_no_reader_sees_a_mixed_model_and_no_event_is_missed():
         compared = 0
         for model in ("model 0", "model 1"):
             seen = [t for r in readers for t in r.seen if t["model"]["name"] == model]
-            for was, now_said in replayed(found, random.Random(3).sample(seen, min(len(seen), 60))):
+            for was, now_said in replayed(found, random.Random(3).sample(seen, min(len(seen), 20))):
                 assert was == pytest.approx(now_said, abs=1e-5)
                 compared += 1
             if model == "model 0":
@@ -133,4 +133,4 @@ def test_no_reader_sees_a_mixed_model_and_no_event_is_missed():
     assert verified.startswith(f"0 differences in {CUSTOMERS} twins")
     # Registrations come on top of what was sent.
     assert int(counted.split()[0]) == acknowledged + CUSTOMERS
-    assert compared > 50
+    assert compared == 40

@@ -128,7 +128,10 @@ class ModelCardView(APIView):
 
     @extend_schema(
         operation_id="models_card",
-        responses={(200, MarkdownRenderer.media_type): OpenApiTypes.STR},
+        responses={
+            (200, MarkdownRenderer.media_type): OpenApiTypes.STR,
+            (200, "application/json"): OpenApiTypes.STR,
+        },
         summary="Read the card of a model version",
         description=(
             "Markdown from the version's own record: what it is for, what it learned from, its "
