@@ -26,13 +26,9 @@ Api = Callable[..., APIClient]
 LONGEST_FIRST = ("e2e", "faults", "twins", "ml")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """A file stays together, the tests that drive a whole stack share one; long ones come first.
-
-    xdist reads the groups, and pytest-django puts tests that commit last: the order is ours again
-    after both.
-    """
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays together; the tests that drive a whole stack share one."""
 
     def folder(item: pytest.Item) -> str:
         return item.path.relative_to(Path(__file__).parent).parts[0]
@@ -40,7 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         group = "the stack" if folder(item) == "e2e" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
-    yield
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(folder(item), len(places)))
 
