@@ -70,36 +70,43 @@ def train(
     with _seeded(config.seed):
         run = Search(data, config)
         history = run.search(on_epoch or (lambda report: None), checkpoint)
-        mixture = _mixture(run, on_stage, checkpoint)
-        if mixture is not None:
-            run.model.adopt(mixture)
-            on_stage("the next basket")
-            run.model.next_basket = fit_beside(
-                mixture, data.early, countries, until_ms=validation_from_ms,
-                config=BasketConfig(seed=config.seed),
-            )  # fmt: skip
-        on_stage("the rhythm of orders")
-        run.model.rhythm = Rhythm.fit(data.early, cut_off_ms=validation_from_ms, seed=config.seed)
+        _fit_heads(run, on_stage, checkpoint)
         on_stage("measuring on the validation window")
         measured = evaluate(
             run.model, data.whole, countries, known=data.known, cut_off_ms=cut_off_ms,
             validation_from_ms=validation_from_ms, draws=config.bootstrap_draws, seed=config.seed,
         )  # fmt: skip
         run.close()
+    mixture = run.model.next_item
     run.model.rhythm = Rhythm.fit(data.whole, cut_off_ms=cut_off_ms, seed=config.seed)
     if mixture is not None:
         run.model.adopt(moved_on(mixture, run.model, data.whole, cut_off_ms))
-    best = leader(history)
     report = {
         "config": asdict(config),
         "data": data.facts(),
         "epochs": [epoch.figures() for epoch in history],
-        "best_epoch": best.epoch,
+        "best_epoch": leader(history).epoch,
         "next_item": list(mixture.names) if mixture else ["network"],
         "validation": measured,
         "validated": "the weights of the best epoch, before the closing epochs",
     }
     return Trained(run.model.cpu().eval(), report)
+
+
+def _fit_heads(run: Search, on_stage: Callable[[str], None], checkpoint: Checkpoint | None) -> None:
+    """Fit what stands around the network, on what was known before the validation window."""
+    split, seed, model = run.split, run.config.seed, run.model
+    until_ms = split.validation_from_ms
+    mixture = _mixture(run, on_stage, checkpoint)
+    if mixture is not None:
+        model.adopt(mixture)
+        on_stage("the next basket")
+        model.next_basket = fit_beside(
+            mixture, split.early, split.countries, until_ms=until_ms,
+            config=BasketConfig(seed=seed),
+        )  # fmt: skip
+    on_stage("the rhythm of orders")
+    model.rhythm = Rhythm.fit(split.early, cut_off_ms=until_ms, seed=seed)
 
 
 def _mixture(

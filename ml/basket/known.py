@@ -94,5 +94,6 @@ def likely(known: Sequence[Known], neighbours: Table) -> Floats:
     for row, one in zip(found, known, strict=True):
         weight = HISTORY_DECAY ** (one.orders - one.table[:, LAST_ORDER])
         kept = weight > LEAST_WEIGHT
-        neighbours.add_rows(row, one.items[kept], weight[kept])
+        whose, columns, values = neighbours.gathered(one.items[kept])
+        row += np.bincount(columns, weight[kept][whose] * values, neighbours.items)
     return found

@@ -205,13 +205,8 @@ class Components:
 
 def _add(parts: Singles, name: str, items: Integers, table: Table, weight: float = 1.0) -> None:
     """Add the rows of a table that stand at these items (B,), one to each memory's component."""
-    known = np.flatnonzero(items != UNKNOWN)
-    lengths = np.diff(table.starts)[items[known]]
-    place = ranges(table.starts[items[known]], lengths)
-    rows = np.repeat(known, lengths)
-    parts[rows, SPARSE.index(name), table.columns[place]] += (
-        np.float32(weight) * table.values[place]
-    )
+    rows, columns, values = table.gathered(items)
+    parts[rows, SPARSE.index(name), columns] += np.float32(weight) * values
 
 
 class _Rows:

@@ -1,4 +1,4 @@
-"""Sparse tables of the market: one row per item, read by single numbers or by whole rows."""
+"""Sparse tables of the market: one row per item, read by whole rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ml.events import Floats, Integers
+from ml.events import Floats, Integers, ranges
 from ml.mixture.lines import UNKNOWN
 
 Singles = NDArray[np.float32]
@@ -21,16 +21,13 @@ class Table:
     """Rows of non-negative numbers over the vocabulary; read-only.
 
     Shapes: V items, M numbers: ``starts`` (V + 1,), ``columns`` and ``values`` (M,), ascending in
-    each row, ``totals`` (V,), ``keys`` (M,) row times V plus column; ``matrix`` (V, V) is the same
-    in float64, made once because it is multiplied with for every line.
+    each row, ``totals`` (V,).
     """
 
     starts: Integers
     columns: NDArray[np.int32]
     values: Singles
     totals: Floats
-    keys: Integers
-    matrix: Matrix
 
     @staticmethod
     def of(matrix: Matrix) -> Table:
@@ -46,43 +43,26 @@ class Table:
         items = len(starts) - 1
         rows = np.repeat(np.arange(items, dtype=np.int64), np.diff(starts))
         totals = np.bincount(rows, values, items).astype(np.float64, copy=False)
-        columns = columns.astype(np.int32)
-        whole = sparse.csr_array((values.astype(np.float64), columns, starts), shape=(items, items))
-        return Table(starts, columns, values, totals, rows * items + columns, whole)
+        return Table(starts, columns.astype(np.int32), values, totals)
 
     @property
     def items(self) -> int:
         """The size V of the vocabulary."""
         return len(self.totals)
 
-    def at(self, row: Integers, column: Integers) -> Floats:
-        """Return the numbers (N,) at these places; 0 where the row or the column is unknown."""
-        if not len(self.keys):
-            return np.zeros(len(row))
-        wanted = row * self.items + column
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found = (self.keys[place] == wanted) & (row != UNKNOWN) & (column != UNKNOWN)
-        return np.where(found, self.values[place].astype(np.float64), 0.0)
+    def gathered(self, rows: Integers) -> tuple[Integers, NDArray[np.int32], Singles]:
+        """Return all numbers of the rows of these items (N,), one row after the other.
 
-    def add_rows(self, sums: Floats, rows: Integers, weights: Floats) -> None:
-        """Add the weighted rows of known items to ``sums`` (V,)."""
-        part = self.matrix[rows]
-        sums += weights @ part
+        For each number: which of the N it belongs to, its column, itself. An unknown item has none.
+        """
+        known = np.flatnonzero(rows != UNKNOWN)
+        lengths = np.diff(self.starts)[rows[known]]
+        place = ranges(self.starts[rows[known]], lengths)
+        return np.repeat(known, lengths), self.columns[place], self.values[place]
 
     def total(self, row: Integers) -> Floats:
         """Return the sums (N,) of these rows; 0 where one is unknown."""
         return np.where(row == UNKNOWN, 0.0, self.totals[np.maximum(row, 0)])
-
-
-def selector(columns: Integers, weights: Floats, items: int) -> Matrix:
-    """Return the matrix (B, V) with ``weights`` at ``columns`` (B, L), unknown ones left out.
-
-    ``selector(...) @ table.matrix`` adds up weighted rows of a table.
-    """
-    known = columns != UNKNOWN
-    starts = np.concatenate(([0], np.cumsum(known.sum(axis=1))))
-    kept = np.broadcast_to(weights, columns.shape)[known]
-    return sparse.csr_array((kept, columns[known], starts), shape=(len(columns), items))
 
 
 def largest_of_each_row(matrix: Matrix, kept: int) -> Matrix:

@@ -14,7 +14,7 @@ from ml.mixture.fold import fold_lines
 from ml.mixture.frame import Frame, MixtureConfig
 from ml.mixture.memory import FAST_DECAY, Limits, Memory
 from tests.ml.histories import COUNTRIES, DAY, ITEMS, OPENING_MS, Line, table
-from tests.ml.mixture.shops import busy, countries, days
+from tests.ml.mixture.shops import busy, countries, days, number
 
 FIRST = OPENING_MS // DAY
 FRAME = Frame(ITEMS, COUNTRIES, MixtureConfig())
@@ -92,9 +92,9 @@ def test_own_rows_say_when_and_how_often():
 def test_items_that_shared_orders_with_recent_ones_go_with_them():
     known, shelf = before(3, "ab|c", "ad", "ad")
     (found,) = likely([known], shelf.neighbours)
-    like = shelf.neighbours.at(np.array([A, B]), np.array([D, A]))
-    assert found[D] == pytest.approx(0.8 * like[0])  # a was in the order before the last
-    assert found[A] == pytest.approx(0.8 * like[1])
+    # a and b were in the order before the last
+    assert found[D] == pytest.approx(0.8 * number(shelf.neighbours, A, D))
+    assert found[A] == pytest.approx(0.8 * number(shelf.neighbours, B, A))
 
 
 def test_a_customer_alone_gets_the_candidates_that_it_gets_among_others():

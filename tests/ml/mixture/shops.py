@@ -13,6 +13,7 @@ from ml.mixture.market import MarketConfig
 from ml.mixture.memory import Limits
 from ml.mixture.model import Mixture
 from ml.mixture.network import NetworkComponents
+from ml.mixture.tables import Table
 from tests.ml.histories import COUNTRIES, DAY, ITEMS, MINUTE, OPENING_MS, Line, lines, table
 
 VOCABULARY = {sku: row for row, sku in enumerate(ITEMS)}
@@ -83,6 +84,12 @@ def days(*orders: str, first_day: int = OPENING_MS // DAY) -> EventTable:
             made += [Line(at_ms, f"item-{ord(x) - 97}", 100 * number + day + 1) for x in order]
         histories.append(made)
     return table(histories)
+
+
+def number(table: Table, row: int, column: int) -> float:
+    """Return what stands in a table at a row and a column; 0 where nothing does."""
+    _, columns, values = table.gathered(np.array([row]))
+    return float(values[columns == column].sum())
 
 
 def share_of(shares: np.ndarray, letter: str) -> float:

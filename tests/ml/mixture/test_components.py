@@ -64,7 +64,9 @@ def test_a_small_shop_gives_the_numbers_that_one_counts_by_hand(name):
 def test_neighbours_are_the_squared_likeness_to_the_last_lines_of_the_order():
     memories, market = known(days("abc", "ac", "ab|c"), LATER)
     share = support(whole(memories[1:2], market)["neighbours"][0], market)
-    table_ = market.neighbours.matrix.toarray()
+    whose, columns, values = market.neighbours.gathered(np.arange(len(ITEMS)))
+    table_ = np.zeros((len(ITEMS), len(ITEMS)))
+    table_[whose, columns] = values
     expected = (table_[2] + 0.9 * table_[0]) ** 2  # last line c, before it a
     assert share == pytest.approx(expected / expected.sum(), abs=1e-6)
 

@@ -16,9 +16,9 @@ from ml.mixture.market import (
     Snapshot,
     UnreadableMarket,
 )
-from ml.mixture.tables import Table, largest_of_each_row
+from ml.mixture.tables import largest_of_each_row
 from tests.ml.histories import DAY, ITEMS, OPENING_MS
-from tests.ml.mixture.shops import VOCABULARY, bought, busy, days
+from tests.ml.mixture.shops import VOCABULARY, bought, busy, days, number
 
 ITEM_COUNT = len(ITEMS)
 FIRST = OPENING_MS // DAY
@@ -33,10 +33,6 @@ def counted(events) -> list[DayCounts]:
 
 def market_of(events, config: MarketConfig = CONFIG) -> ReplayedMarket:
     return ReplayedMarket(config, counted(events))
-
-
-def number(table: Table, row: int, column: int) -> float:
-    return float(table.at(np.array([row]), np.array([column]))[0])
 
 
 def test_the_first_day_is_predicted_from_nothing_and_the_second_from_the_first():
@@ -123,9 +119,9 @@ def test_snapshots_do_not_depend_on_the_order_in_which_they_are_asked_for(made, 
 def test_what_a_day_counted_does_not_change_with_the_days_after_it(made):
     lines = bought(made)
     whole = [day.to_bytes() for day in counts_of(lines)]
-    for number, day in enumerate(np.unique(lines.day).tolist()):
+    for place, day in enumerate(np.unique(lines.day).tolist()):
         *_, newest = counts_of(lines.rows(lines.day <= day))
-        assert newest.to_bytes() == whole[number]
+        assert newest.to_bytes() == whole[place]
 
 
 @settings(deadline=None)
@@ -140,7 +136,7 @@ def test_counts_and_snapshots_survive_their_bytes_to_the_bit(made):
     assert np.array_equal(again.popularity, snapshot.popularity)
     for name in TABLES:
         left, right = getattr(again, name), getattr(snapshot, name)
-        for column in ("starts", "columns", "values", "totals", "keys"):
+        for column in ("starts", "columns", "values", "totals"):
             assert np.array_equal(getattr(left, column), getattr(right, column))
 
 
