@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from celery import Celery
+from celery.signals import worker_process_init
 
+from common.cycles import look_for_cycles_rarely
 from dtoc_project import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtoc_project.settings")
@@ -17,3 +19,8 @@ app = Celery("dtoc")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.set_default()  # tasks that any process asks for go to our broker
+
+
+@worker_process_init.connect
+def _begin(**_: object) -> None:
+    look_for_cycles_rarely()

@@ -5,7 +5,6 @@ millisecond of the two that it takes in all (ADR 0009).
 """
 
 import argparse
-import gc
 import os
 import signal
 import sys
@@ -18,7 +17,8 @@ from typing import Any
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
-ALLOCATIONS = 100_000
+from common.cycles import look_for_cycles_rarely
+
 THREADS = 4
 STOP_SECONDS = 10
 WATCH_SECONDS = 0.5
@@ -50,7 +50,7 @@ def application() -> Any:
 
     if (parent := parent_process()) is not None:  # known from the start, even if gone by now
         Thread(target=_end_with, args=[parent.pid], name="end-with-parent", daemon=True).start()
-    _look_for_cycles_rarely()
+    look_for_cycles_rarely()
     return wsgi
 
 
@@ -59,17 +59,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         sleep(WATCH_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _look_for_cycles_rarely() -> None:
-    """The search for cycles passes over what was loaded at the start, and runs more rarely.
-
-    A batch of a thousand events makes a hundred thousand objects and no cycle among them; at the
-    interpreter's own threshold, looking for cycles takes a quarter of the time of a request.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(ALLOCATIONS, 50, 100)
 
 
 def _parser() -> argparse.ArgumentParser:

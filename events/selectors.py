@@ -1,6 +1,6 @@
 """Reading the store: streams for the twins, the feed for consumers, columns for training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -88,6 +88,11 @@ def events_between(stream: UUID, *, after: int, until: int) -> list[StoredEvent]
     with connection.cursor() as cursor:
         cursor.execute(BETWEEN, [stream, after, until])
         return [_stored(*row) for row in cursor]
+
+
+def unseen_events(stream: UUID, columns: Sequence[Sequence[Any]]) -> list[StoredEvent]:
+    """One stream's events from what the database function ``events_unseen`` answered."""
+    return [_stored(stream, *row) for row in zip(*columns, strict=True)]
 
 
 def _stored(

@@ -31,16 +31,21 @@ def twin_document(pseudonym: UUID, *, as_of: datetime) -> Document:
     return document_of(twin_of(pseudonym), as_of=as_of)
 
 
-def document_of(twin: Twin, *, as_of: datetime) -> Document:
-    """The same for a twin that was read already, with its model version."""
+def document_of(twin: Twin, *, as_of: datetime, stream_version: int | None = None) -> Document:
+    """The same for a twin that was read already, with its model version.
+
+    ``stream_version`` is that of the stream, where it is known already.
+    """
     if twin.clock_at and as_of < twin.clock_at:
         raise AsOfBeforeTwin(as_of=as_of.isoformat(), clock_at=twin.clock_at.isoformat())
-    stream = stream_versions([twin.pseudonym]).get(twin.pseudonym, twin.stream_version)
+    if stream_version is None:
+        versions = stream_versions([twin.pseudonym])
+        stream_version = versions.get(twin.pseudonym, twin.stream_version)
     model = twin.model_version
     return {
         "pseudonym": twin.pseudonym,
         "stream_version": twin.stream_version,
-        "lag": stream - twin.stream_version,
+        "lag": stream_version - twin.stream_version,
         "model": {"id": model.id, "name": model.name, "sha256": model.sha256},
         "as_of": as_of,
         "clock_at": twin.clock_at,

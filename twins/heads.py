@@ -93,7 +93,7 @@ def write_heads(
         if snapshots:
             execute_values(cursor.cursor, SNAPSHOT, snapshots, page_size=PAGE)
         if still := [twin for twin in folded if twin.forecast is None]:
-            waits = [_waiting(twin, heads.get(twin.pseudonym), at) for twin in still]
+            waits = [waiting_of(twin, heads.get(twin.pseudonym), at) for twin in still]
             columns: list[list[Any]] = [
                 [twin.pseudonym for twin in still],
                 [twin.stream_version for twin in still],
@@ -122,7 +122,7 @@ def _waits(twin: Folded, head: Head | None) -> bool:
     return onward and bool(twin.left_out or (head and head.waiting_events))
 
 
-def _waiting(twin: Folded, head: Head | None, at: datetime) -> tuple[datetime | None, int]:
+def waiting_of(twin: Folded, head: Head | None, at: datetime) -> tuple[datetime | None, int]:
     """Since when the twin waits, and for how many late events; a fold from before them ends it."""
     if not _waits(twin, head):
         return None, 0
@@ -151,6 +151,6 @@ def _tail(
     return (
         (Twin.FoldMode.REBUILT if rebuilt else twin.mode).value,
         twin.stream_version if twin.pseudonym in due else snapshot,
-        *_waiting(twin, head, at),
+        *waiting_of(twin, head, at),
         at,
     )

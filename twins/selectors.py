@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -42,6 +43,10 @@ SELECT min(e.recorded_at) FROM (
 ) AS s
 JOIN events_event AS e ON e.stream = s.stream AND e.version = s.advanced_version + 1
 """  # noqa: S608 - a constant
+SHOWN = [
+    "pseudonym", "stream_version", "clock_at", "memory", "forecast", "fold_mode", "updated_at",
+    "waits_since", "waiting_events", "model_version__name", "model_version__sha256",
+]  # fmt: skip
 # Single streams that cannot be folded do not make the service unready; so many are no single ones.
 MANY_PARKED = 100
 
@@ -139,10 +144,23 @@ def loaded_model(version: ModelVersion | UUID) -> TwinModel:
     return load_model(version.id if isinstance(version, ModelVersion) else version)
 
 
+@lru_cache(maxsize=16)
+def model_reference(model_id: UUID) -> ModelVersion:
+    """What a twin says of its model version, id, name and digest, which never change.
+
+    Raises:
+        ModelVersion.DoesNotExist: there is none of that id.
+    """
+    return ModelVersion.objects.only("id", "name", "sha256").get(id=model_id)
+
+
 def find_twin(pseudonym: UUID) -> Twin | None:
-    """The customer's twin under the active model with its model version, or None."""
-    live = Twin.objects.select_related("model_version").filter(pseudonym=pseudonym)
-    return live.filter(model_version__state=State.ACTIVE).first()
+    """The customer's twin under the active model with its model version, or None.
+
+    Of both comes what a reader is shown; the rest is loaded where it is asked for.
+    """
+    live = Twin.objects.select_related("model_version").only(*SHOWN)
+    return live.filter(pseudonym=pseudonym, model_version__state=State.ACTIVE).first()
 
 
 def twin_of(pseudonym: UUID) -> Twin:

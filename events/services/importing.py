@@ -1,12 +1,10 @@
 """Importing files: chunks that commit one by one, each with the checkpoint behind it."""
 
-import gc
 import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -17,6 +15,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from common.clock import running_from
+from common.cycles import without_search_for_cycles
 from common.models import Operation
 from common.operations import (
     UNFINISHED,
@@ -345,19 +344,3 @@ def _harmless(name: str) -> str:
     """A file's name without its folder; of one that may hold an e-mail address, its ending."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1][-SHOWN_NAME:]
     return last if "@" not in last else f"(a file){Path(last).suffix}"
-
-
-@contextmanager
-def without_search_for_cycles() -> Iterator[None]:
-    """Python frees by counting references alone meanwhile.
-
-    An import makes a million small objects and no cycle among them; looking for cycles takes a
-    third of its time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

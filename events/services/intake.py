@@ -209,10 +209,10 @@ def _is_stored_alone(works: Sequence[_Work], policy: Policy) -> bool:
     if len(works) != 1:
         return False
     (work,) = works
-    if work.result is not None or not isinstance(work.name, tuple):
+    if work.result is not None or work.name is None:
         return False
     known = append_known(
-        identity=work.name,
+        name=work.name,
         event=_new_event(work, policy, NOBODY),
         at=policy.at,
         counted_for=policy.counted_as or policy.source,

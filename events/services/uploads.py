@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from msgspec.structs import replace
 
+from common.cycles import without_search_for_cycles
 from common.errors import DtocError
 from common.later import ask_later
 from common.operations import cancel_operation, claim_chunk, fail_operation, give_chunk_back
@@ -28,7 +29,7 @@ from events.imports import import_by_id, imports, uploads_in_use, waiting_import
 from events.mapping import AnyMapping, load_mapping, mapping_names, mapping_sha256
 from events.models_imports import Import
 from events.services.import_turns import Clock, Turn
-from events.services.importing import begin_import, go_on, without_search_for_cycles
+from events.services.importing import begin_import, go_on
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.locks import slot_of
-from customers.identities import Newcomer
+from customers.identities import PSEUDONYM, Newcomer
+from customers.models import Customer, DataSubjectRequest, Suppression
 from customers.services import register_customers
+from customers.vault import pseudonym_digest
 from events import subscribers
 from events.api.parsers import item_of
 from events.errors import AppendOutOfOrder
@@ -40,14 +42,29 @@ histories = st.lists(
         st.integers(0, 5),
         st.sampled_from([10, 11, 500]),
         st.sampled_from(["85123A", "POST"]),  # an item, and postage
+        st.booleans(),  # named by the pseudonym
     ),
     max_size=12,
 )
 
 
-def envelope(person: int, number: int, quantity: int, sku: str) -> dict:
+def envelope(
+    person: int, number: int, quantity: int, sku: str, pseudonym: UUID | None = None
+) -> dict:
     data = {"line_no": number, "quantity": quantity, "sku": sku}
-    return sent(name(person), event_id=str(uuid5(SPACE, f"e{number}")), data=data)
+    customer = name(person) if pseudonym is None else str(pseudonym)
+    return sent(customer, event_id=str(uuid5(SPACE, f"e{number}")), data=data)
+
+
+def pseudonym_of(person: int, streams: dict[UUID, int]) -> UUID:
+    """That of somebody who was erased is suppressed; that of an unknown one is nobody's."""
+    mine = [pseudonym for pseudonym, other in streams.items() if other == person]
+    return mine[0] if mine else uuid5(SPACE, f"p{person}")
+
+
+def events_of(history, streams):
+    for *event, by_pseudonym in history:
+        yield envelope(*event, pseudonym_of(event[0], streams) if by_pseudonym else None)
 
 
 def one_by_one(items):
@@ -87,7 +104,7 @@ def left_by(way, history, streams) -> dict:
     """All that the history leaves in the store, and what was answered; nothing of it stays."""
     windows.clear()
     with transaction.atomic():
-        items = [item_of(msgspec.json.encode(envelope(*event))) for event in history]
+        items = [item_of(msgspec.json.encode(event)) for event in events_of(history, streams)]
         answers = [result for report in way(items) for result in report.results]
         left = {
             "answers": [
@@ -134,6 +151,9 @@ def streams(db) -> dict[UUID, int]:
     )
     streams = {pseudonym: int(value[-1]) for (_, value), pseudonym in found.items()}
     suppress(name(SUPPRESSED))
+    request = DataSubjectRequest.objects.get()
+    digest = pseudonym_digest(pseudonym_of(SUPPRESSED, {}))
+    Suppression.objects.create(kind=PSEUDONYM, digest=digest, request=request)
     usual = [sent(name(OTHER), data={"line_no": 100 + n, "quantity": 10}) for n in range(20)]
     ingest(
         items=[item_of(msgspec.json.encode(event)) for event in usual],
@@ -167,6 +187,25 @@ def test_an_event_of_a_known_customer_takes_one_statement(known, django_assert_n
         assert alone(envelope(KNOWN, 2, 10, "85123A")).version == 3
     with django_assert_num_queries(1):
         assert alone(envelope(KNOWN, 2, 10, "85123A")).outcome == "duplicate"
+    with django_assert_num_queries(1):
+        assert alone(envelope(KNOWN, 3, 10, "85123A", known)).version == 4
+
+
+def test_who_is_being_erased_is_nobody_under_the_pseudonym_too(known):
+    Customer.objects.filter(pseudonym=known).update(status=Customer.Status.ERASED)
+
+    ended = alone(envelope(KNOWN, 1, 10, "85123A", known))
+
+    assert (ended.outcome, ended.reason) == ("quarantined", "unknown_customer")
+
+
+def test_a_suppressed_pseudonym_is_refused_even_where_a_customer_were_left(known):
+    suppress(name(SUPPRESSED))
+    Suppression.objects.update(kind=PSEUDONYM, digest=pseudonym_digest(known))
+
+    ended = alone(envelope(KNOWN, 1, 10, "85123A", known))
+
+    assert (ended.outcome, ended.reason) == ("refused", "subject_suppressed")
 
 
 def test_lines_that_came_alone_are_the_usual_ones_for_the_next(known):

@@ -1,12 +1,22 @@
 """The dual update: one call stores an event and answers the twin that has seen it."""
 
-import pytest
+import json
+from datetime import datetime
 
+import pytest
+from django.conf import settings as project_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.api.renderers import MillisecondJSONRenderer
+from events.catalogue import ItemViewed
 from tests.builders import DAY, NOON
 from tests.events.builders import sent
-from tests.twins.builders import advance_everything, customer, happen, orders, twin
-from twins.models import Twin
-from twins.services import verify_twins
+from tests.twins.builders import advance_everything, customer, happen, orders, twin, verified
+from twins.api.serializers import TwinSerializer
+from twins.documents import twin_document
+from twins.models import Twin, TwinPayload
+from twins.services import fresh_twin, verify_twins
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +52,119 @@ def test_a_preferred_representation_is_the_twin_that_has_seen_the_event(crm, som
     assert answer["ETag"] == f'"{someone}.{model.id}.4"'
     (result,) = verify_twins([someone])
     assert (result.twins, result.differences, result.lagging) == (1, [], 0)
+
+
+def test_the_answer_is_what_a_reader_is_told_afterwards(crm, someone):
+    body = crm.post(URL, purchase(someone), **PREFER).json()
+
+    read = crm.get(f"/api/v1/twins/{someone}/").json()
+
+    moment = {"as_of", "memory", "predictions"}
+    assert {k: v for k, v in body.items() if k not in moment} == {
+        k: v for k, v in read.items() if k not in moment
+    }
+    as_of = datetime.fromisoformat(body["as_of"])
+    assert json_of(twin_document(someone, as_of=as_of)) == body
+
+
+def test_what_is_answered_is_what_the_schema_says(crm, someone):
+    body = crm.post(URL, purchase(someone), **PREFER).json()
+
+    document = twin_document(someone, as_of=datetime.fromisoformat(body["as_of"]))
+
+    assert json_of(TwinSerializer(document).data) == body
+
+
+def json_of(document):
+    return json.loads(MillisecondJSONRenderer().render(document))
+
+
+def test_one_look_and_two_writes_bring_a_twin_up_to_date(
+    someone, model, django_assert_num_queries, monkeypatch
+):
+    monkeypatch.setattr(project_settings, "DTOC_FIDELITY_LINES", 0)
+    happen(someone, *orders(1, prefix="P"), start=NOON + 40 * DAY)
+    fresh_twin(pseudonym=someone, at=NOON)  # the model is loaded now
+    happen(someone, *orders(1, prefix="Q"), start=NOON + 41 * DAY)
+
+    with django_assert_num_queries(4):  # a savepoint and its end among them
+        fresh = fresh_twin(pseudonym=someone, at=NOON)
+
+    assert (fresh.twin.stream_version, fresh.stream_version) == (5, 5)
+    stored = twin(someone)
+    for name in ("memory", "forecast", "clock_at", "fold_mode", "waits_since", "waiting_events"):
+        assert getattr(fresh.twin, name) == getattr(stored, name)
+
+
+def test_late_events_beyond_the_budget_wait_here_too(someone, model):
+    happen(someone, *orders(1, prefix="P"), start=NOON + 60 * DAY)
+    advance_everything()
+    happen(someone, *orders(1, prefix="Q"), start=NOON - 60 * DAY)
+
+    fresh = fresh_twin(pseudonym=someone, at=NOON + 61 * DAY)
+
+    stored = twin(someone)
+    assert fresh.twin.waiting_events == stored.waiting_events == 1
+    assert fresh.twin.waits_since == stored.waits_since == NOON + 61 * DAY
+
+
+def test_an_event_that_moves_nothing_answers_the_twin_as_it_stands(someone, model):
+    before = twin(someone)
+    happen(someone, ItemViewed(sku="SKU1"), start=NOON + 40 * DAY)
+
+    fresh = fresh_twin(pseudonym=someone, at=NOON)
+
+    assert fresh.twin.stream_version == twin(someone).stream_version == 4
+    assert fresh.twin.forecast == before.forecast
+
+
+def test_a_twin_that_others_have_advanced_is_answered_as_they_left_it(someone, model):
+    fresh = fresh_twin(pseudonym=someone, at=NOON)
+
+    assert fresh.twin == twin(someone)
+    assert fresh.stream_version is None
+
+
+histories = st.lists(
+    st.tuples(st.sampled_from(["bought", "viewed", "technical"]), st.integers(-5, 40)), max_size=6
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(histories, min_size=1, max_size=3))
+def test_alone_a_twin_becomes_what_it_becomes_in_a_batch(model, batches):
+    """Whatever comes, late or not, and however it is divided into calls."""
+    one, other = customer(), customer()
+    for number, batch in enumerate(batches):
+        for pseudonym in (one, other):
+            for place, (what, day) in enumerate(batch):
+                happen_once(pseudonym, what, NOON + day * DAY, f"{number}-{place}")
+        fresh = fresh_twin(pseudonym=one, at=NOON)
+        advance_everything()
+        alone, together = twin_or_none(one), twin_or_none(other)
+        assert (alone is None) == (together is None) == (fresh is None)
+        if fresh is not None:
+            names = [f.name for f in TwinPayload._meta.get_fields() if f.name != "pseudonym"]
+            names += ["fold_mode", "waits_since", "waiting_events", "snapshot_version"]
+            assert [getattr(alone, n) for n in names] == [getattr(together, n) for n in names]
+            assert fresh.twin.forecast == alone.forecast
+            assert fresh.twin.stream_version == alone.stream_version
+    assert not verified(one, other).differences
+
+
+def happen_once(pseudonym, what, moment, order):
+    if what == "viewed":
+        happen(pseudonym, ItemViewed(sku="SKU1"), start=moment)
+    else:
+        (line,) = orders(1, prefix=order)
+        marks = {"technical": True} if what == "technical" else None
+        happen(pseudonym, line, start=moment, metadata=marks)
+
+
+def twin_or_none(pseudonym):
+    return Twin.objects.filter(pseudonym=pseudonym).first()
 
 
 def test_sent_again_it_answers_the_twin_and_stores_nothing(crm, someone):

@@ -22,7 +22,7 @@ from twins.history import twin_at
 from twins.markets import market_known_at, newest_market
 from twins.models import MarketSnapshot, ModelVersion, Twin
 from twins.selectors import loaded_model
-from twins.services import count_market, count_markets, rebuild_twins
+from twins.services import count_market, count_markets, fresh_twin, rebuild_twins
 
 pytestmark = pytest.mark.django_db
 
@@ -78,7 +78,10 @@ def test_a_model_without_a_mixture_counts_none(db: None):
     assert count_market(model_id=ModelVersion.objects.get().id, at=NOON + 9 * DAY) is None
 
 
-def test_forecasts_name_the_market_that_they_read_and_read_the_newest(model: ModelVersion):
+@pytest.mark.parametrize("alone", [False, True])
+def test_forecasts_name_the_market_that_they_read_and_read_the_newest(
+    model: ModelVersion, alone: bool
+):
     someone = customer()
     happen(someone, *orders(3), start=NOON, step=DAY)
     advance_everything()
@@ -88,6 +91,8 @@ def test_forecasts_name_the_market_that_they_read_and_read_the_newest(model: Mod
     bought_every_day(30, start=NOON + DAY)
     count_market(model_id=model.id, at=NOON + 20 * DAY)
     happen(someone, purchase("NEXT"), start=NOON + 20 * DAY)
+    if alone:
+        fresh_twin(pseudonym=someone, at=NOON)
     advance_everything()
 
     newer = twin(someone).forecast

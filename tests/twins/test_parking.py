@@ -35,6 +35,7 @@ from twins.selectors import lagging_shards, loaded_model, oldest_lag_seconds
 from twins.services import (
     advance,
     advance_stream,
+    fresh_twin,
     rebuild_twins,
     retry_parked,
     retry_stream,
@@ -254,6 +255,21 @@ def test_folding_one_stream_in_a_request_parks_it_instead_of_failing(model, pois
 
     assert (first.parked, again.parked) == (1, 0)
     assert ParkedStream.objects.get().attempts == 1
+
+
+def test_a_parked_stream_is_passed_over_in_a_request_and_answers_its_last_twin(model, poison):
+    bad = customer()
+    happen(bad, *orders(1))
+    advance_everything()
+    happen(bad, purchase("NEXT"), start=NOON + DAY)
+    poison.add(bad)
+
+    first = fresh_twin(pseudonym=bad, at=NOON)
+    poison.clear()
+    again = fresh_twin(pseudonym=bad, at=NOON)
+
+    assert first.twin == again.twin == twin(bad)
+    assert (twin(bad).stream_version, ParkedStream.objects.get().attempts) == (1, 1)
 
 
 def test_retrying_at_once_needs_no_due_time_and_a_free_stream_is_left_alone(model, poison):

@@ -24,6 +24,8 @@ from common.locks import slot_of
 from events.models import Stream
 from events.services import SHARDS, claim_lagging
 from tests.builders import DAY, NOON
+from tests.events.builders import in_other_connection
+from tests.events.test_feed import waits_for_a_lock
 from tests.twins.builders import (
     active_model,
     advance_everything,
@@ -37,7 +39,7 @@ from tests.twins.builders import (
 from twins import nudges, tasks
 from twins.models import Twin, TwinSnapshot
 from twins.selectors import loaded_model
-from twins.services import activate_model, advance
+from twins.services import activate_model, advance, fresh_twin
 
 
 def in_shard(shard: int) -> UUID:
@@ -261,8 +263,9 @@ def test_an_advancer_passes_over_streams_that_another_one_holds():
     assert not Twin.objects.filter(pseudonym=held).exists()
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.django_db(transaction=True)
-def test_an_activation_waits_for_advancers_so_that_no_event_is_lost_between_models():
+def test_an_activation_waits_for_advancers_so_that_no_event_is_lost_between_models(alone):
     first = active_model()
     second = stored_model(seed=1, nll=5.0)
     someone = in_shard(5)
@@ -277,7 +280,10 @@ def test_an_activation_waits_for_advancers_so_that_no_event_is_lost_between_mode
             connections.close_all()
 
     with transaction.atomic():
-        advance(shard=5, at=NOON)
+        if alone:
+            fresh_twin(pseudonym=someone, at=NOON)
+        else:
+            advance(shard=5, at=NOON)
         thread = threading.Thread(target=move)
         thread.start()
         wait_for_a_lock()
@@ -288,6 +294,24 @@ def test_an_activation_waits_for_advancers_so_that_no_event_is_lost_between_mode
     advance_everything()
     assert {t.model_version_id for t in Twin.objects.all()} == {first.id, second.id}
     assert verified() == "0 differences in 1 twins"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_for_one_twin_waits_for_the_worker_that_folds_it():
+    active_model()
+    someone = in_shard(5)
+    happen(someone, *orders(3))
+    answered = []
+
+    with transaction.atomic():
+        advance(shard=5, at=NOON)
+        asking = in_other_connection(
+            lambda: answered.append(fresh_twin(pseudonym=someone, at=NOON))
+        )
+        waits_for_a_lock("transactionid")
+    asking.join()
+
+    assert [(fresh.twin.stream_version, fresh.stream_version) for fresh in answered] == [(3, None)]
 
 
 def wait_for_a_lock() -> None:

@@ -6,24 +6,21 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from events.subscribers import Representation
-from twins.api.serializers import TwinSerializer
 from twins.documents import document_of
 from twins.models import Twin
-from twins.selectors import active_model_id, find_twin
-from twins.services import advance_stream
+from twins.services import fresh_twin
 
 
 def new_twin(pseudonym: UUID, at: datetime) -> Representation | None:
     """The twin after all events of its stream; None while no model is active."""
-    if active_model_id() is None:
+    fresh = fresh_twin(pseudonym=pseudonym, at=at)
+    if fresh is None:
         return None
-    advance_stream(pseudonym=pseudonym, at=at)
-    twin = find_twin(pseudonym)
-    if twin is None:
-        return None
+    twin = fresh.twin
     # An event may be dated a little ahead of our clock.
-    document = document_of(twin, as_of=max(at, twin.clock_at or at))
-    return Representation(body=TwinSerializer(document).data, etag=etag_of(twin))
+    as_of = max(at, twin.clock_at or at)
+    document = document_of(twin, as_of=as_of, stream_version=fresh.stream_version)
+    return Representation(body=document, etag=etag_of(twin))
 
 
 def etag_of(twin: Twin) -> str:

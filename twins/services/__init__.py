@@ -2,6 +2,7 @@
 
 from twins.services.activate import activate_model
 from twins.services.advance import AdvanceReport, advance, advance_all, advance_stream
+from twins.services.fresh import fresh_twin
 from twins.services.market import count_market, count_markets
 from twins.services.mend import mend_twin, mend_twins
 from twins.services.rebuild import rebuild_states, rebuild_twins
@@ -23,6 +24,7 @@ __all__ = [
     "advance_stream",
     "count_market",
     "count_markets",
+    "fresh_twin",
     "mend_twin",
     "mend_twins",
     "rebuild_states",

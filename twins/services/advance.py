@@ -1,24 +1,31 @@
 """Advancing: folding what the live twins have not seen yet."""
 
+from __future__ import annotations
+
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 
+from common.cycles import without_search_for_cycles
 from events.services import Claim, claim_lagging, claim_stream, mark_advanced
 from twins.fidelity import foreseen, note_fidelity
-from twins.folding import fold, unseen_of
+from twins.folding import Folded, Head, Histories, fold, unseen_of
 from twins.heads import read_heads, write_heads
 from twins.markets import newest_market
 from twins.pointer import share_pointer
 from twins.rewinding import planned
 from twins.selectors import active_model_id, lagging_shards, loaded_model, parked_streams
 from twins.services.park import Outcome, Tried, divided, is_of_streams, park
+
+if TYPE_CHECKING:
+    from ml.mixture.market import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +41,7 @@ class AdvanceReport:
     events: int = 0
     parked: int = 0
 
-    def __add__(self, other: "AdvanceReport") -> "AdvanceReport":
+    def __add__(self, other: AdvanceReport) -> AdvanceReport:
         return AdvanceReport(
             self.streams + other.streams, self.events + other.events, self.parked + other.parked
         )
@@ -117,7 +124,8 @@ def fold_claims(
     model_id: UUID, claims: list[Claim], at: datetime, attempt: Attempt
 ) -> AdvanceReport:
     """The claimed streams are folded and marked; those whose fold fails on its own are parked."""
-    tried = attempt(model_id, [claim.stream for claim in claims], at)
+    with without_search_for_cycles():
+        tried = attempt(model_id, [claim.stream for claim in claims], at)
     mark_advanced(versions=tried.done.versions)
     for pseudonym, error in tried.failed.items():
         park(pseudonym=pseudonym, model_id=model_id, error=error, at=at)
@@ -135,16 +143,31 @@ def fold_apart(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Tried:
     return divided(pseudonyms, lambda part: _fold_batch(model_id, part, at))
 
 
-def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome:
-    heads = read_heads(model_id, pseudonyms)
-    unseen = unseen_of(pseudonyms, heads)
+def fold_unseen(
+    model_id: UUID,
+    heads: Mapping[UUID, Head],
+    unseen: Histories,
+    market: Snapshot | None,
+    at: datetime,
+) -> list[Folded]:
+    """The unseen events are folded onto the heads and the result is stored; needs the claims.
+
+    What was foreseen of them is scored before. Streams that do not fit into one batch are left out.
+    """
     budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
     plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
-    model, market = loaded_model(model_id), newest_market(model_id)
+    model = loaded_model(model_id)
     seen = foreseen(model, plan.works, market)
     folded = fold(model, plan.works, market)
     write_heads(folded, heads, model_id=model_id, at=at)
     note_fidelity(seen, model_id=model_id, at=at)
+    return folded
+
+
+def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome:
+    heads = read_heads(model_id, pseudonyms)
+    unseen = unseen_of(pseudonyms, heads)
+    folded = fold_unseen(model_id, heads, unseen, newest_market(model_id), at)
     versions = {twin.pseudonym: twin.stream_version for twin in folded}
     # A head may stand where its stream stands although the stream says otherwise: then there is
     # nothing unseen to fold, and only the stream has to be put right.
