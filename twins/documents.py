@@ -9,12 +9,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from events.selectors import stream_versions
 from ml.timing import DAY_MS, HORIZONS_DAYS, predictions
 from twins.errors import AsOfBeforeTwin
 from twins.heads import EPOCH
 from twins.models import Twin, TwinPayload
-from twins.selectors import twin_of
+from twins.selectors import live_twin_of
 
 CENTS = Decimal("0.01")
 CENTRAL_80 = 1.2815515655446004  # standard normal quantile of 0.9
@@ -28,19 +27,14 @@ def twin_document(pseudonym: UUID, *, as_of: datetime) -> Document:
         NoActiveModel, TwinNotAdvanced: there is no twin.
         AsOfBeforeTwin: ``as_of`` lies before the twin's last event.
     """
-    return document_of(twin_of(pseudonym), as_of=as_of)
+    live = live_twin_of(pseudonym)
+    return document_of(live.twin, as_of=as_of, stream_version=live.stream_version)
 
 
-def document_of(twin: Twin, *, as_of: datetime, stream_version: int | None = None) -> Document:
-    """The same for a twin that was read already, with its model version.
-
-    ``stream_version`` is that of the stream, where it is known already.
-    """
+def document_of(twin: Twin, *, as_of: datetime, stream_version: int) -> Document:
+    """The same for a twin that was read already, live or past, and the version of its stream."""
     if twin.clock_at and as_of < twin.clock_at:
         raise AsOfBeforeTwin(as_of=as_of.isoformat(), clock_at=twin.clock_at.isoformat())
-    if stream_version is None:
-        versions = stream_versions([twin.pseudonym])
-        stream_version = versions.get(twin.pseudonym, twin.stream_version)
     model = twin.model_version
     return {
         "pseudonym": twin.pseudonym,

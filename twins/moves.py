@@ -4,7 +4,7 @@ Both are asked about one moment, the later of their clocks: what differs is what
 much time has passed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,8 @@ def moved_between(before: TwinPayload, after: TwinPayload, *, as_of: datetime) -
     return {
         "memory": _differing(_memory(before, as_of), _memory(after, as_of)),
         "predictions": _differing(_predictions(before, as_of), _predictions(after, as_of)),
-        "next_items": _items_moved(before, after),
+        "next_items": _items_moved(before, after, "top_items"),
+        "next_basket": _items_moved(before, after, "next_basket"),
     }
 
 
@@ -106,14 +107,16 @@ def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[
     }
 
 
-def _items_moved(before: TwinPayload, after: TwinPayload) -> dict[str, list[dict[str, Any]]]:
-    old, new = _ranked(before), _ranked(after)
+def _items_moved(
+    before: TwinPayload, after: TwinPayload, foretold: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Of one of the forecast's lists, the likeliest first."""
+    old, new = _ranked(before.forecast[foretold]), _ranked(after.forecast[foretold])
     return {
         "entered": [item for sku, item in new.items() if sku not in old],
         "left": [item for sku, item in old.items() if sku not in new],
     }
 
 
-def _ranked(twin: TwinPayload) -> dict[str, dict[str, Any]]:
-    items = twin.forecast["top_items"]
+def _ranked(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {item["sku"]: {**item, "rank": rank} for rank, item in enumerate(items, start=1)}

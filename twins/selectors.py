@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 from django.db.models import Q, QuerySet
 
@@ -43,12 +45,29 @@ SELECT min(e.recorded_at) FROM (
 ) AS s
 JOIN events_event AS e ON e.stream = s.stream AND e.version = s.advanced_version + 1
 """  # noqa: S608 - a constant
-SHOWN = [
-    "pseudonym", "stream_version", "clock_at", "memory", "forecast", "fold_mode", "updated_at",
-    "waits_since", "waiting_events", "model_version__name", "model_version__sha256",
-]  # fmt: skip
+LIVE_COLUMNS = (
+    "id", "stream_version", "clock_at", "h", "c", "items", "fold_mode", "snapshot_version",
+    "updated_at", "waits_since", "waiting_events",
+)  # fmt: skip
+LIVE = f"""
+SELECT m.id, m.name, m.sha256, s.version, t.memory::text, t.forecast::text,
+    {", ".join(f"t.{column}" for column in LIVE_COLUMNS)}
+FROM twins_twin AS t
+JOIN twins_modelversion AS m ON m.id = t.model_version_id AND m.state = 'active'
+JOIN events_stream AS s ON s.stream = t.pseudonym
+JOIN customers_customer AS c ON c.pseudonym = t.pseudonym AND c.status <> 'erased'
+WHERE t.pseudonym = %s
+"""  # noqa: S608 - constants of this module
 # Single streams that cannot be folded do not make the service unready; so many are no single ones.
 MANY_PARKED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTwin:
+    """A twin with the name of its model, and the last version of its stream."""
+
+    twin: Twin
+    stream_version: int
 
 
 def active_model() -> ModelVersion:
@@ -154,27 +173,41 @@ def model_reference(model_id: UUID) -> ModelVersion:
     return ModelVersion.objects.only("id", "name", "sha256").get(id=model_id)
 
 
-def find_twin(pseudonym: UUID) -> Twin | None:
-    """The customer's twin under the active model with its model version, or None.
+def live_twin(pseudonym: UUID) -> LiveTwin | None:
+    """The customer's twin under the active model; None also for somebody who is being erased."""
+    with connection.cursor() as cursor:
+        cursor.execute(LIVE, [pseudonym])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    model_id, name, sha256, stream_version, memory, forecast, *columns = row
+    twin = Twin(
+        pseudonym=pseudonym,
+        model_version=ModelVersion(id=model_id, name=name, sha256=sha256),
+        memory=msgspec.json.decode(memory),
+        forecast=msgspec.json.decode(forecast),
+        **dict(zip(LIVE_COLUMNS, columns, strict=True)),
+    )
+    return LiveTwin(twin, stream_version)
 
-    Of both comes what a reader is shown; the rest is loaded where it is asked for.
-    """
-    live = Twin.objects.select_related("model_version").only(*SHOWN)
-    return live.filter(pseudonym=pseudonym, model_version__state=State.ACTIVE).first()
 
-
-def twin_of(pseudonym: UUID) -> Twin:
-    """The customer's twin under the active model.
+def live_twin_of(pseudonym: UUID) -> LiveTwin:
+    """The same.
 
     Raises:
         NoActiveModel: there is no active model.
         TwinNotAdvanced: the advancer has not come to this customer.
     """
-    twin = find_twin(pseudonym)
-    if twin is None:
+    live = live_twin(pseudonym)
+    if live is None:
         active_model()
         raise TwinNotAdvanced(pseudonym=pseudonym)
-    return twin
+    return live
+
+
+def twin_of(pseudonym: UUID) -> Twin:
+    """The same without its stream; raises as that does."""
+    return live_twin_of(pseudonym).twin
 
 
 def twin_states(pseudonyms: Iterable[UUID]) -> tuple[TwinStates, dict[UUID, int]]:

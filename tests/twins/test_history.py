@@ -386,7 +386,8 @@ def test_an_event_that_twins_do_not_fold_moves_nothing(reader, someone):
     (row,) = reader.get(url(someone, "versions/"), {"limit": 1}).json()["results"]
 
     assert (row["version"], row["folded"], row["event"]["type"]) == (7, False, "item_viewed")
-    nothing = {"memory": {}, "predictions": {}, "next_items": {"entered": [], "left": []}}
+    still = {"entered": [], "left": []}
+    nothing = {"memory": {}, "predictions": {}, "next_items": still, "next_basket": still}
     assert row["moved"] == nothing
 
 
@@ -421,8 +422,9 @@ def test_items_that_enter_or_leave_the_likeliest_are_named_with_their_rank():
         items = [{"sku": sku, "probability": 0.5 - n / 10} for n, sku in enumerate(skus)]
         time, buying = rhythms(Rhythm.plain(), small_model().initial_state(["GB"]))
         total = {"mu": 1.0, "sigma": 0.1, "expected": 3.0}
+        basket = [{**item, "bought_before": True} for item in items[:2]]
         forecast = {
-            "top_items": items, "time_to_order": time[0].as_dict(),
+            "top_items": items, "next_basket": basket, "time_to_order": time[0].as_dict(),
             "buying": buying[0].as_dict(), "line_total": total,
         }  # fmt: skip
         names = ("orders", "lines", "returns", "units", "spend_cents", "gaps_n", "gaps_sum_ms")
@@ -435,6 +437,8 @@ def test_items_that_enter_or_leave_the_likeliest_are_named_with_their_rank():
         "entered": [{"sku": "D", "probability": pytest.approx(0.4), "rank": 2}],
         "left": [{"sku": "A", "probability": 0.5, "rank": 1}],
     }
+    d, a = ({**moved["next_items"][way][0], "bought_before": True} for way in ("entered", "left"))
+    assert moved["next_basket"] == {"entered": [d], "left": [a]}
     assert moved["memory"] == moved["predictions"] == {}
 
 

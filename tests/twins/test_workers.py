@@ -311,7 +311,7 @@ def test_who_asks_for_one_twin_waits_for_the_worker_that_folds_it():
         waits_for_a_lock("transactionid")
     asking.join()
 
-    assert [(fresh.twin.stream_version, fresh.stream_version) for fresh in answered] == [(3, None)]
+    assert [(fresh.twin.stream_version, fresh.stream_version) for fresh in answered] == [(3, 3)]
 
 
 def wait_for_a_lock() -> None:

@@ -228,6 +228,10 @@ MOVED_EXAMPLE = {
         "entered": [{"sku": "85123A", "probability": 0.041, "rank": 3}],
         "left": [{"sku": "22423", "probability": 0.009, "rank": 10}],
     },
+    "next_basket": {
+        "entered": [{"sku": "85123A", "probability": 0.34, "rank": 2, "bought_before": True}],
+        "left": [{"sku": "22423", "probability": 0.05, "rank": 10, "bought_before": False}],
+    },
 }
 EVENT_EXAMPLE = {
     "event_id": "7a0f3c86-8c9b-4a86-9d3c-0d6d3ac4d1f5",
@@ -255,12 +259,20 @@ class ItemsMovedSerializer(serializers.Serializer[Any]):
     left = RankedItemSerializer(many=True)
 
 
+class BasketItemsMovedSerializer(serializers.Serializer[Any]):
+    """The same of the items that the next order is likeliest to have."""
+
+    entered = NextBasketItemSerializer(many=True)
+    left = NextBasketItemSerializer(many=True)
+
+
 class MovedSerializer(serializers.Serializer[Any]):
     """The figures that differ, by name, both asked about the later of the two clocks."""
 
     memory = serializers.DictField(child=ChangeSerializer())
     predictions = serializers.DictField(child=ChangeSerializer())
     next_items = ItemsMovedSerializer()
+    next_basket = BasketItemsMovedSerializer()
 
 
 class CauseSerializer(serializers.Serializer[Any]):

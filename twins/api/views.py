@@ -25,16 +25,16 @@ from twins.api.serializers import (
     TwinSerializer,
 )
 from twins.documents import document_of, twin_document
+from twins.errors import TwinNotAdvanced
 from twins.history import past_twin
 from twins.model_card import card_of
-from twins.models import Twin
 from twins.selectors import (
+    LiveTwin,
     active_model,
     challenger_id,
-    find_twin,
+    live_twin,
     model_version_by_id,
     model_versions,
-    twin_of,
 )
 
 __all__ = ["ModelCardView", "ModelListView", "ModelView", "TwinView", "twin_document"]
@@ -72,15 +72,18 @@ class TwinView(APIView):
         query = TwinQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        customer_by_pseudonym(pseudonym)
         least = asked.get("min_version")
-        if least is None:
-            return _answer(request, twin_of(pseudonym), asked.get("version"), asked.get("as_of"))
-        active_model()
-        twin = _awaited(pseudonym, least, asked["wait_ms"] / 1000)
-        if twin is None or twin.stream_version < least:
-            return _pending(pseudonym, twin, least)
-        return _answer(request, twin, asked.get("version"), asked.get("as_of"))
+        live = live_twin(pseudonym)
+        if live is None:
+            customer_by_pseudonym(pseudonym)  # says so where there is no such customer
+            active_model()
+        if least is not None:
+            live = _awaited(pseudonym, live, least, asked["wait_ms"] / 1000)
+            if live is None or live.twin.stream_version < least:
+                return _pending(pseudonym, live, least)
+        if live is None:
+            raise TwinNotAdvanced(pseudonym=pseudonym)
+        return _answer(request, live, asked.get("version"), asked.get("as_of"))
 
 
 class ModelListView(APIView):
@@ -145,29 +148,29 @@ class ModelCardView(APIView):
 
 
 def _answer(
-    request: Request, twin: Twin, version: int | None = None, as_of: datetime | None = None
+    request: Request, live: LiveTwin, version: int | None, as_of: datetime | None
 ) -> Response:
-    past, moment = past_twin(twin, version=version, as_of=truncated(as_of) if as_of else None)
+    moment = truncated(as_of) if as_of else None
+    past, moment = past_twin(live.twin, version=version, as_of=moment)
     headers = {"ETag": etag_of(past)}
     if matches(request, headers["ETag"]):
         return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
     # An event may be dated a little ahead of our clock.
-    document = document_of(past, as_of=moment or max(now(), past.clock_at or now()))
+    as_of = moment or max(now(), past.clock_at or now())
+    document = document_of(past, as_of=as_of, stream_version=live.stream_version)
     return Response(document, headers=headers)  # as TwinSerializer says it, which a test compares
 
 
-def _awaited(pseudonym: UUID, least: int, seconds: float) -> Twin | None:
+def _awaited(pseudonym: UUID, live: LiveTwin | None, least: int, seconds: float) -> LiveTwin | None:
     deadline = time.monotonic() + seconds
-    while True:
-        twin = find_twin(pseudonym)
-        there = twin is not None and twin.stream_version >= least
-        if there or time.monotonic() >= deadline:
-            return twin
+    while (live is None or live.twin.stream_version < least) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
+        live = live_twin(pseudonym)
+    return live
 
 
-def _pending(pseudonym: UUID, twin: Twin | None, least: int) -> Response:
-    seen = twin.stream_version if twin else 0
+def _pending(pseudonym: UUID, live: LiveTwin | None, least: int) -> Response:
+    seen = live.twin.stream_version if live else 0
     body = {"pseudonym": pseudonym, "stream_version": seen, "min_version": least}
     return Response(
         TwinPendingSerializer(body).data,

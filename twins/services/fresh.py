@@ -20,7 +20,7 @@ from twins.heads import decode_memory, moment_of, waiting_of
 from twins.markets import market_of_row
 from twins.models import Twin
 from twins.pointer import LOCK_CLASS, POINTER
-from twins.selectors import find_twin, model_reference
+from twins.selectors import LiveTwin, live_twin, model_reference
 from twins.services.advance import advance_stream, fold_unseen
 from twins.services.park import is_of_streams
 
@@ -43,15 +43,7 @@ class Claimed:
     unseen: list[StoredEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """A twin, and the last version of its stream where that was seen on the way."""
-
-    twin: Twin
-    stream_version: int | None = None
-
-
-def fresh_twin(*, pseudonym: UUID, at: datetime) -> Fresh | None:
+def fresh_twin(*, pseudonym: UUID, at: datetime) -> LiveTwin | None:
     """The customer's twin after all events of its stream; None while no model is active.
 
     Folded by this call or by a worker that it waited for. A stream that cannot be folded is parked,
@@ -63,15 +55,12 @@ def fresh_twin(*, pseudonym: UUID, at: datetime) -> Fresh | None:
         if not is_of_streams(error):
             raise
         advance_stream(pseudonym=pseudonym, at=at)
-    else:
-        if fresh is not None:
-            return fresh
-    twin = find_twin(pseudonym)
-    return Fresh(twin) if twin else None
+        fresh = None
+    return fresh or live_twin(pseudonym)
 
 
 @transaction.atomic
-def _folded(pseudonym: UUID, at: datetime) -> Fresh | None:
+def _folded(pseudonym: UUID, at: datetime) -> LiveTwin | None:
     claimed = _claimed(pseudonym)
     if claimed is None:
         return None
@@ -82,7 +71,7 @@ def _folded(pseudonym: UUID, at: datetime) -> Fresh | None:
     mark_advanced(versions={pseudonym: claimed.version})
     if not folded or folded[0].forecast is None:  # nothing but the stream version moved
         return None
-    return Fresh(_as_written(folded[0], claimed, at), claimed.version)
+    return LiveTwin(_as_written(folded[0], claimed, at), claimed.version)
 
 
 def _claimed(pseudonym: UUID) -> Claimed | None:
@@ -114,6 +103,9 @@ def _as_written(folded: Folded, claimed: Claimed, at: datetime) -> Twin:
         model_version=model_reference(claimed.model_id),
         stream_version=folded.stream_version,
         clock_at=moment_of(folded.memory["clock_ms"]),
+        h=folded.h,
+        c=folded.c,
+        items=folded.items,
         memory=folded.memory,
         forecast=folded.forecast,
         fold_mode=folded.mode,
