@@ -36,11 +36,14 @@ FLAGS = "metadata @> '{\"technical\": true}', metadata @> '{\"outlier\": true}'"
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event as a fold reads it: typed data of the newest schema version."""
+    """One event as a fold reads it: typed data of the newest schema version.
+
+    Its id stays the text that it came as: no fold looks at it.
+    """
 
     stream: UUID
     version: int
-    event_id: UUID
+    event_id: str
     type: str
     schema_version: int
     occurred_at_ms: int
@@ -59,16 +62,17 @@ class StreamHead:
 
 
 AFTER = f"""
-SELECT stream, e.version, event_id::text, type, schema_version, {MILLISECONDS}, data::text, {FLAGS}
-FROM unnest(%s::uuid[], %s::int[]) AS seen(stream, version)
+SELECT seen.place, e.version, event_id::text, type, schema_version, {MILLISECONDS}, data::text,
+    {FLAGS}
+FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS seen(stream, version, place)
 JOIN events_event AS e USING (stream)
 WHERE e.version > seen.version
-ORDER BY stream, e.version
+ORDER BY seen.place, e.version
 """  # noqa: S608 - constants of this module
 
 
 BETWEEN = f"""
-SELECT stream, version, event_id::text, type, schema_version, {MILLISECONDS}, data::text, {FLAGS}
+SELECT version, event_id::text, type, schema_version, {MILLISECONDS}, data::text, {FLAGS}
 FROM events_event WHERE stream = %s AND version > %s AND version <= %s
 ORDER BY version
 """  # noqa: S608 - constants of this module
@@ -78,16 +82,17 @@ def events_after(after: Mapping[UUID, int]) -> list[StoredEvent]:
     """Each stream's events after the version given for it, by stream and version."""
     if not after:
         return []
+    streams = sorted(after)
     with connection.cursor() as cursor:
-        cursor.execute(AFTER, [list(after), list(after.values())])
-        return [_stored(*row) for row in cursor]
+        cursor.execute(AFTER, [streams, [after[stream] for stream in streams]])
+        return [_stored(streams[place - 1], *row) for place, *row in cursor]
 
 
 def events_between(stream: UUID, *, after: int, until: int) -> list[StoredEvent]:
     """One stream's events of the versions above ``after`` up to ``until``, by version."""
     with connection.cursor() as cursor:
         cursor.execute(BETWEEN, [stream, after, until])
-        return [_stored(*row) for row in cursor]
+        return [_stored(stream, *row) for row in cursor]
 
 
 def unseen_events(stream: UUID, columns: Sequence[Sequence[Any]]) -> list[StoredEvent]:
@@ -109,7 +114,7 @@ def _stored(
     return StoredEvent(
         stream,
         version,
-        UUID(event_id),
+        event_id,
         type_name,
         schema_version,
         occurred_at_ms,
