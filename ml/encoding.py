@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import EventBeforeClock
-from ml.events import EventKind, EventTable, Floats, Integers, Objects
+from ml.events import PURCHASED, RETURNED, EventTable, Floats, Integers, Objects
 from ml.rhythm.statistics import Purchases
 from ml.states import TwinStates
 from ml.timing import DAY_MS
@@ -44,7 +45,7 @@ class CountryIndex(dict[str, int]):
         return OTHER_COUNTRY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its look-ups are made once
 class Dictionaries:
     """Which items and countries have a row of their own.
 
@@ -67,10 +68,18 @@ class Dictionaries:
 
     def item_index(self) -> ItemIndex:
         """Return the look-up of item codes."""
-        return ItemIndex(self.items, self.buckets)
+        return self._item_index
 
     def country_index(self) -> CountryIndex:
         """Return the look-up of countries; row 0 is ``other``."""
+        return self._country_index
+
+    @cached_property
+    def _item_index(self) -> ItemIndex:
+        return ItemIndex(self.items, self.buckets)
+
+    @cached_property
+    def _country_index(self) -> CountryIndex:
         return CountryIndex({name: row for row, name in enumerate(self.countries, start=1)})
 
 
@@ -99,7 +108,10 @@ class Columns:
 
     def rows(self, index: NDArray[Any]) -> Columns:
         """Return the rows of an index."""
-        return Columns(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return Columns(**{name: getattr(self, name)[index] for name in COLUMNS})
+
+
+COLUMNS = tuple(f.name for f in fields(Columns))
 
 
 def look_up(index: dict[str, int], names: Objects | Iterable[str]) -> Integers:
@@ -108,16 +120,23 @@ def look_up(index: dict[str, int], names: Objects | Iterable[str]) -> Integers:
     return np.fromiter(map(index.__getitem__, listed), np.int64, len(listed))
 
 
-def encode(events: EventTable, states: TwinStates, dictionaries: Dictionaries) -> Columns:
+def encode(
+    events: EventTable,
+    states: TwinStates,
+    dictionaries: Dictionaries,
+    orders: Orders | None = None,
+) -> Columns:
     """Return the columns of ``events`` that follow on ``states``, of which h and c are not read.
+
+    ``orders`` are those of the events, for a caller who has them.
 
     Raises:
         EventBeforeClock: an event is older than its customer's clock.
     """
-    total = np.where(events.kind == EventKind.RETURNED, -1.0, 1.0) * line_totals(events)
-    orders = _Orders.of(events, states)
-    gaps = states.gaps_n[events.customer] + running(events, orders.repeat.astype(np.int64))
-    gaps_ms = states.gaps_sum_ms[events.customer] + running(events, orders.gap_ms)
+    total = np.where(events.kind == RETURNED, -1.0, 1.0) * line_totals(events)
+    orders, who = orders or Orders.of(events, states), events.customer
+    gaps = states.gaps_n[who] + _running(orders.repeat.astype(np.int64), orders.start)
+    gaps_ms = states.gaps_sum_ms[who] + _running(orders.gap_ms, orders.start)
     return Columns(
         item=look_up(dictionaries.item_index(), events.sku),
         kind=events.kind.astype(np.int64),
@@ -125,10 +144,10 @@ def encode(events: EventTable, states: TwinStates, dictionaries: Dictionaries) -
         gap_days=gap_days(events, states.clock_ms),
         total=total,
         quantity=events.quantity.astype(np.float64),
-        same_order=continues_order(events, states.last_order),
+        same_order=orders.same,
         occurred_at_ms=events.occurred_at_ms,
         offer_depth=events.offer_depth.astype(np.float64),
-        orders=states.orders[events.customer] + running(events, orders.opened.astype(np.int64)),
+        orders=states.orders[who] + _running(orders.opened.astype(np.int64), orders.start),
         mean_gap_days=gaps_ms / np.maximum(gaps, 1) / DAY_MS,
     )
 
@@ -167,35 +186,20 @@ def gap_days(events: EventTable, clock_ms: Integers) -> Floats:
     return (events.occurred_at_ms - before) / DAY_MS
 
 
-def order_before(events: EventTable, last_order: Integers) -> Integers:
-    """Return the order of the customer's previous purchase before each row, 0 where none."""
-    previous = previous_where(events, events.kind == EventKind.PURCHASED)
-    carried = last_order[events.customer]
-    return np.where(previous >= 0, events.order[np.maximum(previous, 0)], carried)
-
-
-def continues_order(events: EventTable, last_order: Integers) -> NDArray[np.bool_]:
-    """Return which purchases belong to the order of the customer's previous purchase."""
-    purchased = events.kind == EventKind.PURCHASED
-    same = events.order == order_before(events, last_order)
-    return np.asarray(purchased & same & (events.order != 0))
-
-
 def previous_where(events: EventTable, condition: NDArray[np.bool_]) -> Integers:
     """Return the last earlier row of the same customer at which the condition holds, or -1."""
-    rows = np.arange(len(events))
-    latest = np.maximum.accumulate(np.where(condition, rows, -1)) if len(rows) else rows
-    before = np.concatenate(([-1], latest[:-1])) if len(rows) else rows
-    start = np.maximum.accumulate(np.where(first_rows(events), rows, 0)) if len(rows) else rows
-    return np.asarray(np.where(before >= start, before, -1), dtype=np.int64)
+    return _previous(condition, _starts(events))
 
 
-def remember(states: TwinStates, events: EventTable) -> TwinStates:
-    """Return the states with clock, last order and counts after ``events``; h and c unchanged."""
+def remember(states: TwinStates, events: EventTable, orders: Orders | None = None) -> TwinStates:
+    """Return the states with clock, last order and counts after ``events``; h and c unchanged.
+
+    ``orders`` are those of the events, for a caller who has them.
+    """
     if not len(events):
         return states
-    purchased = events.kind == EventKind.PURCHASED
-    orders = _Orders.of(events, states)
+    purchased = events.kind == PURCHASED
+    orders = orders or Orders.of(events, states)
     opened, repeat = orders.opened, orders.repeat
     sums = _Sums(events.customer, len(states))
     units = np.rint(events.quantity).astype(np.int64)
@@ -206,7 +210,7 @@ def remember(states: TwinStates, events: EventTable) -> TwinStates:
         last_order=sums.last(events.order, purchased, states.last_order),
         orders=states.orders + sums.total(opened.astype(np.int64)),
         lines=states.lines + sums.total(purchased.astype(np.int64)),
-        returns=states.returns + sums.total((events.kind == EventKind.RETURNED).astype(np.int64)),
+        returns=states.returns + sums.total((events.kind == RETURNED).astype(np.int64)),
         units=states.units + sums.total(np.where(purchased, units, 0)),
         **Purchases.of(states).folded(events).columns(),
         first_order_ms=np.where(states.orders > 0, states.first_order_ms, first),
@@ -218,28 +222,57 @@ def remember(states: TwinStates, events: EventTable) -> TwinStates:
 
 def running(events: EventTable, values: NDArray[Number]) -> NDArray[Number]:
     """Return the sum of the customer's values up to and including each row."""
-    total = np.cumsum(values)
-    start = np.maximum.accumulate(np.where(first_rows(events), np.arange(len(events)), 0))
-    return np.asarray(total - (total - values)[start] if len(events) else total)
+    return _running(values, _starts(events))
+
+
+def _running(values: NDArray[Number], start: Integers) -> NDArray[Number]:
+    total = values.cumsum()
+    return np.asarray(total - (total - values)[start])
+
+
+def _starts(events: EventTable) -> Integers:
+    """Return for each row the first one of its customer."""
+    return np.maximum.accumulate(np.where(first_rows(events), np.arange(len(events)), 0))
+
+
+def _previous(condition: NDArray[np.bool_], start: Integers) -> Integers:
+    rows = np.arange(len(start))
+    before = np.full(len(start), -1)
+    before[1:] = np.maximum.accumulate(np.where(condition, rows, -1))[:-1]
+    return np.where(before >= start, before, -1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Orders:
-    """Which rows open an order, which of those are not the first, and how long after it (ms)."""
+class Orders:
+    """Which rows open an order, which of those are not the first, and how long after it (ms).
 
+    ``same`` are purchases that belong to the order of the customer's previous one. ``start`` is the
+    first row of each row's customer.
+    """
+
+    start: Integers
+    same: NDArray[np.bool_]
     opened: NDArray[np.bool_]
     repeat: NDArray[np.bool_]
     gap_ms: Integers
 
     @staticmethod
-    def of(events: EventTable, states: TwinStates) -> _Orders:
-        purchased = events.kind == EventKind.PURCHASED
-        opened = purchased & ~continues_order(events, states.last_order)
-        previous = previous_where(events, opened)
-        carried = states.last_order_ms[events.customer]
-        before = np.where(previous >= 0, events.occurred_at_ms[np.maximum(previous, 0)], carried)
-        repeat = opened & ((previous >= 0) | (states.orders[events.customer] > 0))
-        return _Orders(opened, repeat, np.where(repeat, events.occurred_at_ms - before, 0))
+    def of(events: EventTable, states: TwinStates) -> Orders:
+        """Return the orders of events that follow on the states."""
+        start, who, purchased = _starts(events), events.customer, events.kind == PURCHASED
+        last = _carried_on(_previous(purchased, start), events.order, states.last_order[who])
+        same = purchased & (events.order == last) & (events.order != 0)
+        opened = purchased & ~same
+        previous = _previous(opened, start)
+        before = _carried_on(previous, events.occurred_at_ms, states.last_order_ms[who])
+        repeat = opened & ((previous >= 0) | (states.orders[who] > 0))
+        gap_ms = np.where(repeat, events.occurred_at_ms - before, 0)
+        return Orders(start, same, opened, repeat, gap_ms)
+
+
+def _carried_on(previous: Integers, values: Integers, carried: Integers) -> Integers:
+    """Return the values at previous rows, and what was carried in where there is none (-1)."""
+    return np.where(previous >= 0, values[np.maximum(previous, 0)], carried)
 
 
 class _Sums:

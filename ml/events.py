@@ -26,6 +26,10 @@ class EventKind(IntEnum):
     OTHER = 4
 
 
+# As plain numbers: numpy looks for its own attributes on an enum member, which takes long.
+PURCHASED, RETURNED = int(EventKind.PURCHASED), int(EventKind.RETURNED)
+
+
 def order_key(order_id: str) -> int:
     """Return the signed 64-bit key of an order id; never 0, which means "no order"."""
     digest = blake2b(order_id.encode(), digest_size=8).digest()
@@ -52,12 +56,13 @@ class EventTable:
 
     def __post_init__(self) -> None:
         expected = len(self.customer)
-        for field in fields(self):
-            length = len(getattr(self, field.name))
+        for name in COLUMNS:
+            length = len(getattr(self, name))
             if length != expected:
-                raise UnequalColumns(column=field.name, length=length, expected=expected)
-        customers, times = np.diff(self.customer), np.diff(self.occurred_at_ms)
-        wrong = np.flatnonzero((customers < 0) | ((customers == 0) & (times < 0)))
+                raise UnequalColumns(column=name, length=length, expected=expected)
+        who, at_ms = self.customer, self.occurred_at_ms
+        back = (who[1:] == who[:-1]) & (at_ms[1:] < at_ms[:-1])
+        wrong = np.flatnonzero(back | (who[1:] < who[:-1]))
         if wrong.size:
             raise UnorderedEvents(row=int(wrong[0]) + 1)
 
@@ -66,7 +71,7 @@ class EventTable:
 
     def rows(self, index: NDArray[np.bool_] | Integers) -> EventTable:
         """Return the rows of a mask or of an ordered index; customers keep their numbers."""
-        return EventTable(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return EventTable(**{name: getattr(self, name)[index] for name in COLUMNS})
 
     def select(self, customers: Sequence[int] | Integers) -> EventTable:
         """Return the events of these customers, renumbered 0, 1, ... in the order given."""
@@ -74,7 +79,7 @@ class EventTable:
         starts = np.searchsorted(self.customer, wanted, side="left")
         lengths = np.searchsorted(self.customer, wanted, side="right") - starts
         rows = ranges(starts, lengths)
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         customer = np.repeat(np.arange(len(wanted), dtype=np.int64), lengths)
         return EventTable(**{**columns, "customer": customer})
 
@@ -82,8 +87,7 @@ class EventTable:
     def concat(tables: Sequence[EventTable]) -> EventTable:
         """Return one table; a customer's rows of a later table follow those of an earlier one."""
         columns = {
-            f.name: np.concatenate([getattr(table, f.name) for table in tables])
-            for f in fields(EventTable)
+            name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS
         }
         by_customer = np.argsort(columns["customer"], kind="stable")
         return EventTable(**{name: column[by_customer] for name, column in columns.items()})
@@ -95,14 +99,16 @@ class EventTable:
         floats = {"quantity", "unit_price", "offer_depth"}
         return EventTable(
             **{
-                f.name: np.empty(0, kinds.get(f.name, np.float64 if f.name in floats else np.int64))
-                for f in fields(EventTable)
+                name: np.empty(0, kinds.get(name, np.float64 if name in floats else np.int64))
+                for name in COLUMNS
             }
         )
 
 
+COLUMNS = tuple(f.name for f in fields(EventTable))
+
+
 def ranges(starts: Integers, lengths: Integers) -> Integers:
     """Return ``start, start + 1, ...`` for every pair, one range after the other."""
-    total = int(lengths.sum())
-    offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
-    return (offsets + np.arange(total)).astype(np.int64)
+    offsets = np.repeat(starts - (lengths.cumsum() - lengths), lengths)
+    return (offsets + np.arange(len(offsets))).astype(np.int64, copy=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml.encoding import Columns
+from ml.encoding import COLUMNS, Columns
 from ml.events import Integers
 from ml.modes import predicting
 
@@ -42,7 +42,7 @@ def pack(starts: Integers, lengths: Integers) -> Packing:
     """Return the packing of sequences that are ranges of table rows, each at least one long."""
     order = np.argsort(-lengths, kind="stable")
     longest = int(lengths.max())
-    steps = len(lengths) - np.searchsorted(np.sort(lengths), np.arange(longest), side="right")
+    steps = len(lengths) - lengths[order[::-1]].searchsorted(np.arange(longest), side="right")
     total = int(lengths.sum())
     time = np.repeat(np.arange(longest), steps)
     position = np.arange(total) - np.repeat(np.cumsum(steps) - steps, steps)
@@ -52,7 +52,7 @@ def pack(starts: Integers, lengths: Integers) -> Packing:
 
 def as_tensors(columns: Columns, device: torch.device) -> dict[str, Tensor]:
     """Return the columns as keyword arguments of ``encode_step``."""
-    named = {f.name: np.ascontiguousarray(getattr(columns, f.name)) for f in fields(columns)}
+    named = {name: np.ascontiguousarray(getattr(columns, name)) for name in COLUMNS}
     return {name: torch.from_numpy(column).to(device) for name, column in named.items()}
 
 
@@ -61,10 +61,14 @@ def runs(customer: Integers) -> Iterator[tuple[Integers, Integers, Integers]]:
 
     Customers of similar length go together; a long history comes in several runs, in order.
     """
-    who, starts, lengths = np.unique(customer, return_index=True, return_counts=True)
+    first = np.ones(len(customer), dtype=np.bool_)
+    first[1:] = customer[1:] != customer[:-1]
+    starts = np.flatnonzero(first)
+    who, lengths = customer[starts], np.append(starts[1:], len(customer))[: len(starts)] - starts
     by_length = np.argsort(lengths, kind="stable")
-    filled = np.cumsum(np.clip(lengths[by_length], LEAST_OF_A_RUN, STEPS_PER_RUN))
-    for part in np.split(by_length, np.flatnonzero(np.diff(filled // EVENTS_PER_RUN)) + 1):
+    weight = np.minimum(np.maximum(lengths[by_length], LEAST_OF_A_RUN), STEPS_PER_RUN)
+    run = weight.cumsum() // EVENTS_PER_RUN
+    for part in np.split(by_length, np.flatnonzero(run[1:] != run[:-1]) + 1):
         done = np.zeros(len(part), dtype=np.int64)
         while len(part):
             size = np.minimum(lengths[part] - done, STEPS_PER_RUN)

@@ -16,6 +16,7 @@ from ml.forecast import Forecast
 from ml.mixture.inputs import Told
 from ml.mixture.memory import Memory
 from ml.modes import predicting
+from ml.rhythm.law import Own
 from ml.rhythm.model import Rhythm
 from ml.rhythm.statistics import COLUMNS, Purchases
 from ml.states import TwinStates
@@ -58,8 +59,8 @@ def forecasts(
     result: list[Forecast] = []
     with predicting(model):
         for first in range(0, len(states), TWINS_PER_BLOCK):
-            rows = np.arange(first, min(first + TWINS_PER_BLOCK, len(states)))
-            result += _block(model, states.take(rows), top_items, market)
+            rows = slice(first, first + TWINS_PER_BLOCK)
+            result += _block(model, states.rows(rows), top_items, market)
     return result
 
 
@@ -68,14 +69,15 @@ def _block(
 ) -> list[Forecast]:
     h = torch.from_numpy(states.h).to(model.device)
     output = model.output(h)
-    times, buying = rhythms(model.rhythm, states)
+    own = _own(model.rhythm, states)
+    times, buying = rhythms(model.rhythm, states, own)
     if model.next_item is None:
         opening, continuing = (_by_network(model, h, same_order, top) for same_order in (0, 1))
         next_baskets: list[Basket] = [()] * len(states)
     else:
         market = market or model.next_item.market
         memories = [Memory.from_bytes(memory) for memory in states.items]
-        order_ms = expected_order_ms(model.rhythm, states)
+        order_ms = expected_order_ms(model.rhythm, states, own)
         opening, continuing = _by_mixture(
             model, model.next_item, states, memories, order_ms, top, market
         )
@@ -100,10 +102,14 @@ def _block(
     ]
 
 
-def rhythms(rhythm: Rhythm, states: TwinStates) -> tuple[list[TimeToOrder], list[Buying]]:
-    """Return when each twin's next order comes, and what it is expected to buy."""
-    known = Purchases.of(states)
-    own = rhythm.own(known, states.clock_ms, states.last_order_ms)
+def rhythms(
+    rhythm: Rhythm, states: TwinStates, own: Own | None = None
+) -> tuple[list[TimeToOrder], list[Buying]]:
+    """Return when each twin's next order comes, and what it is expected to buy.
+
+    ``own`` are the twins' own numbers, for a caller who has them.
+    """
+    own = own or _own(rhythm, states)
     columns = zip(*(column.tolist() for column in own), strict=True)
     times = [
         TimeToOrder(
@@ -115,7 +121,7 @@ def rhythms(rhythm: Rhythm, states: TwinStates) -> tuple[list[TimeToOrder], list
             columns, states.clock_ms.tolist(), strict=True
         )
     ]  # fmt: skip
-    counted = zip(*(column.tolist() for column in known.columns().values()), strict=True)
+    counted = zip(*(getattr(states, name).tolist() for name in COLUMNS), strict=True)
     buying = [
         Buying(counts=rhythm.counts, purchases=dict(zip(COLUMNS, row, strict=True)))
         for row in counted
@@ -166,19 +172,22 @@ def _baskets(
     return baskets(model.next_basket, memories, market, days, mixture.frame.vocabulary)
 
 
-def expected_order_ms(rhythm: Rhythm, states: TwinStates) -> Integers:
+def expected_order_ms(rhythm: Rhythm, states: TwinStates, own: Own | None = None) -> Integers:
     """Return when the next order is about to come: its median, three months at most."""
-    own = rhythm.own(Purchases.of(states), states.clock_ms, states.last_order_ms)
-    return rhythm.median_ms(own, states.clock_ms, CHURN_DAYS)
+    return rhythm.median_ms(own or _own(rhythm, states), states.clock_ms, CHURN_DAYS)
+
+
+def _own(rhythm: Rhythm, states: TwinStates) -> Own:
+    return rhythm.own(Purchases.of(states), states.clock_ms, states.last_order_ms)
 
 
 def _line_totals(
     model: TwinModel, h: Tensor, items: tuple[Tensor, Tensor]
 ) -> list[tuple[float, float, float]]:
     rows, shares = items
-    mu, sigma = model.line_total(h, rows)
-    weights = shares / shares.sum(dim=-1, keepdim=True)
-    mean = (weights * mu).sum(dim=-1)
-    spread = (weights * (sigma**2 + (mu - mean.unsqueeze(-1)) ** 2)).sum(dim=-1).sqrt()
-    expected = (weights * torch.exp(mu + sigma**2 / 2)).sum(dim=-1)
+    mu, sigma, share = (part.cpu().numpy() for part in (*model.line_total(h, rows), shares))
+    weights, variance = share / share.sum(axis=1, keepdims=True), sigma**2
+    mean = (weights * mu).sum(axis=1)
+    spread = np.sqrt((weights * (variance + (mu - mean[:, None]) ** 2)).sum(axis=1))
+    expected = (weights * np.exp(mu + variance / 2)).sum(axis=1)
     return list(zip(mean.tolist(), spread.tolist(), expected.tolist(), strict=True))

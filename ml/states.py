@@ -89,21 +89,24 @@ class TwinStates:
         own = as_objects(items if items is not None else [b""] * len(h))
         return TwinStates(h=_floats(h), c=_floats(c), items=own, **columns)
 
+    def rows(self, part: slice) -> TwinStates:
+        """Return the twins of a slice, which share what these hold."""
+        return TwinStates(**{name: getattr(self, name)[part] for name in COLUMNS})
+
     def take(self, index: Sequence[int] | Integers) -> TwinStates:
         """Return copies of the twins at these rows, in this order."""
         rows = np.asarray(index, dtype=np.int64)
-        return TwinStates(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return TwinStates(**{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def replaced(self, **columns: Any) -> TwinStates:
         """Return the same twins with other columns."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = {name: getattr(self, name) for name in COLUMNS}
         return TwinStates(**{**kept, **columns})
 
 
 def stack(parts: Sequence[TwinStates]) -> TwinStates:
     """Return the twins of all parts, one after the other."""
-    names = [f.name for f in fields(TwinStates)]
-    return TwinStates(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+    return TwinStates(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in COLUMNS})
 
 
 def as_objects(values: Sequence[object]) -> Objects:
@@ -118,4 +121,5 @@ def _floats(rows: Sequence[bytes | memoryview]) -> NDArray[np.float32]:
     return flat.reshape(len(rows), -1) if rows else np.zeros((0, 0), np.float32)
 
 
-MEMORY = tuple(f.name for f in fields(TwinStates) if f.name not in ("h", "c", "items"))
+COLUMNS = tuple(f.name for f in fields(TwinStates))
+MEMORY = tuple(name for name in COLUMNS if name not in ("h", "c", "items"))

@@ -7,7 +7,7 @@ same law on tensors (``rhythm.draws``).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from ml.rhythm.statistics import COLUMNS, Purchases
 
 HORIZONS_DAYS = (7, 30, 90)
 CHURN_DAYS = 90
-SEARCHED_DAYS = (128, 1_826)  # a quantile beyond five years is none
+SEARCHED_DAYS = (128, 512, 1_826)  # a quantile beyond five years is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,68 +52,104 @@ class TimeToOrder:
         own = {name: getattr(self, name) for name in self.__slots__ if name != "law"}
         return {**own, "law": self.law.as_dict()}
 
+    def seen_from(self, as_of_ms: int, days: int = SEARCHED_DAYS[0]) -> Outlook:
+        """Return the days from a moment on, of which so many are looked at in the first place."""
+        return Outlook(self, as_of_ms, days)
+
     def cumulative_hazard(self, from_ms: int, until_ms: int) -> float:
         """Return ``-log`` of the probability that no order comes between two moments."""
-        first, last = from_ms // DAY_MS, until_ms // DAY_MS
-        hazards = self._hazards(first, last - first + 1, from_ms)
-        over = hazards[0] * self._day_share(from_ms)
-        return float(hazards[:-1].sum() + hazards[-1] * self._day_share(until_ms) - over)
+        days = until_ms // DAY_MS - from_ms // DAY_MS + 1
+        return self.seen_from(from_ms, days).hazard_until(until_ms)
 
     def probability_within(self, days: float, as_of_ms: int) -> float:
         """Return the probability of an order within ``days`` from a moment on."""
-        return -math.expm1(-self.cumulative_hazard(as_of_ms, as_of_ms + round(days * DAY_MS)))
+        return -math.expm1(-self.cumulative_hazard(as_of_ms, _after(as_of_ms, days)))
 
     def quantile(self, q: float, as_of_ms: int) -> float | None:
         """Return the days from a moment by which an order has come with probability ``q``.
 
         None where that takes more than five years.
         """
-        return self.quantiles((q,), as_of_ms)[0]
+        return self.seen_from(as_of_ms).quantile(q)
 
-    def quantiles(self, shares: Sequence[float], as_of_ms: int) -> list[float | None]:
-        """Return the quantiles of several probabilities, in their order."""
-        first = as_of_ms // DAY_MS
-        found: dict[float, float] = {}
-        for days in SEARCHED_DAYS:
-            hazards = self._hazards(first, days, as_of_ms)
-            running = np.cumsum(hazards)
-            over = hazards[0] * self._day_share(as_of_ms)
-            for q in set(shares) - set(found):
-                target = over - math.log1p(-q)
-                if target < running[-1]:
-                    day = int(np.searchsorted(running, target, side="right"))
-                    inside = (target - (running[day] - hazards[day])) / hazards[day]
-                    at_ms = (first + day) * DAY_MS + self._share_ms(first + day, inside)
-                    found[q] = max(at_ms - as_of_ms, 0.0) / DAY_MS
-            if len(found) == len(set(shares)):
-                break
-        return [found.get(q) for q in shares]
-
-    def _hazards(self, first: int, days: int, as_of_ms: int) -> Floats:
+    def hazards(self, first: int, days: int, as_of_ms: int) -> Floats:
         """Return the hazard of each whole day from ``first`` on."""
         last_day = as_of_ms // DAY_MS - 1 if self.last_day is None else self.last_day
         own = Own(
             self.shape, self.scale, self.level, last_day, self.last_day_share, self.gap_days,
             self.gap_before_days, float(self.bought),
         )  # fmt: skip
-        day = np.arange(first, first + days)
-        hazards = np.asarray(self.law.hazards(np, own, day), dtype=np.float64)
-        return np.where(self.bought & (day == last_day), self.law.same_day_hazard, hazards)
+        hazards = np.asarray(self.law.hazards(np, own, np.arange(first, first + days)))
+        if self.bought and first <= last_day < first + days:
+            hazards[last_day - first] = self.law.same_day_hazard
+        return hazards
 
-    def _day_share(self, at_ms: int) -> float:
+    def day_share(self, at_ms: int) -> float:
         """Return how much of that day's hazard lies before the moment."""
-        share = float(self.law.day_share(np, np.array([at_ms % DAY_MS]))[0])
+        share = float(self.law.day_share(np, at_ms % DAY_MS))
         if not self._is_last_day(at_ms // DAY_MS):
             return share
         return max((share - self.last_day_share) / (1 - self.last_day_share), 0.0)
 
-    def _share_ms(self, day: int, share: float) -> float:
+    def share_ms(self, day: int, share: float) -> float:
+        """Return the milliseconds of a day before which so much of its hazard lies."""
         if self._is_last_day(day):
             share = self.last_day_share + share * (1 - self.last_day_share)
-        return float(self.law.share_ms(np, np.array([share]))[0])
+        return float(self.law.share_ms(np, share))
 
     def _is_last_day(self, day: int) -> bool:
         return self.bought and day == self.last_day
+
+
+class Outlook:
+    """The days from a moment on: one curve of hazards, of which all answers are read.
+
+    It grows where an answer lies beyond what has been looked at.
+    """
+
+    def __init__(self, time: TimeToOrder, as_of_ms: int, days: int) -> None:
+        self.time, self.as_of_ms, self.first = time, as_of_ms, as_of_ms // DAY_MS
+        self.hazards: Floats = np.empty(0)
+        self._look(days)
+        self.over = float(self.hazards[0]) * time.day_share(as_of_ms)
+
+    def hazard_until(self, until_ms: int) -> float:
+        """Return ``-log`` of the probability that no order comes until a moment."""
+        day = until_ms // DAY_MS - self.first
+        self._look(day + 1)
+        earlier = float(self.running[day - 1]) if day else 0.0
+        return earlier + float(self.hazards[day]) * self.time.day_share(until_ms) - self.over
+
+    def probability_within(self, days: float) -> float:
+        """Return the probability of an order within ``days``."""
+        return -math.expm1(-self.hazard_until(_after(self.as_of_ms, days)))
+
+    def quantile(self, q: float) -> float | None:
+        """Return the days by which an order has come with probability ``q``, if ever."""
+        target = self.over - math.log1p(-q)
+        for days in SEARCHED_DAYS:
+            self._look(days)
+            if target < self.running[days - 1]:
+                break
+        else:
+            return None
+        day = int(self.running.searchsorted(target, side="right"))
+        hazard = float(self.hazards[day])
+        inside = (target - (float(self.running[day]) - hazard)) / hazard
+        at_ms = (self.first + day) * DAY_MS + self.time.share_ms(self.first + day, inside)
+        return max(at_ms - self.as_of_ms, 0.0) / DAY_MS
+
+    def _look(self, days: int) -> None:
+        """See to it that the hazards of the first ``days`` are known."""
+        seen = len(self.hazards)
+        if seen < days:
+            more = self.time.hazards(self.first + seen, days - seen, self.as_of_ms)
+            self.hazards = np.concatenate((self.hazards, more))
+            self.running = self.hazards.cumsum()
+
+
+def _after(at_ms: int, days: float) -> int:
+    return at_ms + round(days * DAY_MS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +183,9 @@ def predictions(forecast: Mapping[str, Any], clock_ms: int, as_of_ms: int) -> di
     within five years is None. ``churn`` is the probability of no order within 90 days.
     """
     time, as_of_ms = TimeToOrder.of(forecast["time_to_order"]), max(as_of_ms, clock_ms)
-    chances = {days: time.probability_within(days, as_of_ms) for days in HORIZONS_DAYS}
-    low, median, high = time.quantiles((0.1, 0.5, 0.9), as_of_ms)
+    outlook = time.seen_from(as_of_ms)
+    chances = {days: outlook.probability_within(days) for days in HORIZONS_DAYS}
+    low, median, high = map(outlook.quantile, (0.1, 0.5, 0.9))
     orders, spend = Buying.of(forecast["buying"]).expected(time.law, CHURN_DAYS, as_of_ms)
     return {
         "order_probability": {f"within_{days}_days": chance for days, chance in chances.items()},

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.cores import built_core
-from ml.encoding import Dictionaries, encode, look_up, remember
+from ml.encoding import Dictionaries, Orders, encode, look_up, remember
 from ml.events import EventKind, EventTable
 from ml.fold import fold
 from ml.forecast import Forecast
@@ -138,12 +138,13 @@ class TwinModel(nn.Module):
         Raises:
             EventBeforeClock: an event is older than its twin's clock; fold that customer again.
         """
-        columns = encode(events, states, self.dictionaries)
+        orders = Orders.of(events, states)
+        columns = encode(events, states, self.dictionaries, orders)
         h, c = fold(self, columns, events.customer, states.h, states.c)
         items = states.items
         if self.next_item is not None:
             items = as_objects(self.next_item.fold(items.tolist(), events))
-        return remember(states.replaced(h=h, c=c, items=items), events)
+        return remember(states.replaced(h=h, c=c, items=items), events, orders)
 
     def forecast(
         self, states: TwinStates, top_items: int = 20, market: Snapshot | None = None
@@ -211,6 +212,11 @@ class TwinModel(nn.Module):
         continuing = self._scores(self.heads.next_in_order(h), known)
         opening = self._scores(self.heads.first_of_order(h), known)
         return mixed_items(self.heads(h).same_order_logit, continuing, opening)
+
+    def item_logits_of_both(self, h: Tensor) -> Tensor:
+        """Return scores (2, B, V) of a line that continues the order, and of one that opens one."""
+        both = torch.stack([self.heads.next_in_order(h), self.heads.first_of_order(h)])
+        return self._scores(both, None)
 
     def line_total(self, h: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and deviation of the log line total for item rows ``item``.

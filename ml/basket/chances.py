@@ -19,8 +19,9 @@ ROUNDS, RIDGE, FARTHEST = 30, 1.0, 30.0
 
 def inputs_of_chances(candidates: Candidates, scores: Floats) -> Floats:
     """Return the inputs (N, CHANCES) of N scores of one customer."""
-    same = np.tile([1.0, candidates.size, candidates.orders], (len(scores), 1))
-    return np.column_stack([scores, same])
+    inputs = np.empty((len(scores), CHANCES))
+    inputs[:, 0], inputs[:, 1:] = scores, (1.0, candidates.size, candidates.orders)
+    return inputs
 
 
 def fit_chances(inputs: Floats, bought: NDArray[np.bool_]) -> Floats:
@@ -34,7 +35,7 @@ def fit_chances(inputs: Floats, bought: NDArray[np.bool_]) -> Floats:
 
 def logistic(x: Floats) -> Floats:
     """Return shares between 0 and 1."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -FARTHEST, FARTHEST))))
+    return np.asarray(1 / (1 + np.exp(-np.minimum(np.maximum(x, -FARTHEST), FARTHEST))))
 
 
 def _fitted(inputs: Floats, bought: NDArray[np.bool_]) -> Floats:

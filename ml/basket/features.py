@@ -74,15 +74,19 @@ def _candidates(known: Known, shelf: Shelf, goes_with: Floats) -> Candidates:
     own = known.items
     if len(own) > OWN_MOST:
         own = own[np.argsort(-known.table[:, LAST_ORDER], kind="stable")[:OWN_MOST]]
-    parts = [own, shelf.popular, _most(goes_with, LIKELY_MOST)]
-    items = np.unique(np.concatenate(parts))
+    chosen = np.zeros(len(goes_with), np.bool_)
+    for part in (own, shelf.popular, _most(goes_with, LIKELY_MOST)):
+        chosen[part] = True
+    items = np.flatnonzero(chosen)
     rows = known.rows(items)
     prior = rows[:, ORDERS] + shelf.below_one[items]
     columns = _own(rows, known, prior)
     columns |= shelf.columns(items, known.day, known.country)
     columns["goes with"] = np.sqrt(goes_with[items])
     columns |= _together(columns, known)
-    plain = np.stack(list(columns.values()), axis=1, dtype=np.float32)
+    plain = np.empty((len(items), len(columns)), np.float32)
+    for place, column in enumerate(columns.values()):
+        plain[:, place] = column
     owned = rows[:, ORDERS] > 0
     return Candidates(items, prior, owned, plain, known.log_size, known.log_orders)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,22 +71,22 @@ class Known:
 
     @property
     def log_orders(self) -> float:
-        return float(np.log(max(self.orders, 1)))
+        return math.log(max(self.orders, 1))
 
     @property
     def log_size(self) -> float:
         """The logarithm of how many items an order has."""
-        return float(np.log(max(self.distinct / max(self.orders, 1), 1)))
+        return math.log(max(self.distinct / max(self.orders, 1), 1))
 
     @property
     def log_waited(self) -> float:
-        return float(np.log1p(max(self.day - self.last_day, 0)))
+        return math.log1p(max(self.day - self.last_day, 0))
 
     @property
     def pace(self) -> float:
         """How long the customer has waited against the usual time between orders, as a log."""
         typical = (self.last_day - self.first_day) / max(self.orders - 1, 1)
-        return self.log_waited - float(np.log1p(typical)) if self.orders > 1 else 0.0
+        return self.log_waited - math.log1p(typical) if self.orders > 1 else 0.0
 
 
 def likely(known: Sequence[Known], neighbours: Table) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -41,7 +42,14 @@ class Shelf:
 
     @staticmethod
     def of(market: Snapshot) -> Shelf:
-        """Return the shelf of a market."""
+        """Return the shelf of a market, made when that is first asked for."""
+        shelf = _SHELVES.get(market)
+        if shelf is None:
+            shelf = _SHELVES[market] = Shelf._made(market)
+        return shelf
+
+    @staticmethod
+    def _made(market: Snapshot) -> Shelf:
         demand = market.demand
         month = demand.windows[2]
         best = np.argsort(-month, kind="stable")[:POPULAR_MOST]
@@ -64,6 +72,9 @@ class Shelf:
             "country": self.local[country, items],
             "country / all": self.taste[country, items],
         }
+
+
+_SHELVES: WeakKeyDictionary[Snapshot, Shelf] = WeakKeyDictionary()  # they go with their markets
 
 
 def _steady(market: Snapshot) -> Floats:

@@ -28,10 +28,10 @@ NAMES = (*POPULAR, *SPARSE)
 FLOOR = 0.001
 FALLBACK = 1  # the popularity of the last 28 days
 NEIGHBOUR_DECAY = 0.9  # from line to line of the open order
-NEIGHBOUR_WEIGHTS: Floats = NEIGHBOUR_DECAY ** np.arange(WINDOW, dtype=np.float64)
 SKIP_PLACES = [steps - 1 for steps in SKIPPED]
 
 Singles = NDArray[np.float32]
+NEIGHBOUR_WEIGHTS: Singles = (NEIGHBOUR_DECAY ** np.arange(WINDOW)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,13 @@ class Cells:
     @property
     def rows(self) -> Integers:
         """Whose each number is (M,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+        return np.repeat(np.arange(len(self)), self.starts[1:] - self.starts[:-1])
 
     def take(self, index: Integers) -> Cells:
         """Return the numbers of some of the memories, in this order."""
-        lengths = np.diff(self.starts)[index]
-        place = ranges(self.starts[index], lengths)
+        first = self.starts[index]
+        lengths = self.starts[index + 1] - first
+        place = ranges(first, lengths)
         starts = np.concatenate(([0], np.cumsum(lengths)))
         return Cells(starts, self.columns[place], self.values[place])
 
@@ -158,13 +159,11 @@ class Components:
         own = (views.own, views.own_decayed, views.own_transitions)
         for name, cells in zip(("own", "own_decayed", "own_transitions"), own, strict=True):
             parts[cells.rows, SPARSE.index(name), cells.columns] = cells.values
-        previous = views.last[:, 0]
+        previous = views.last[:, :1]
         _add(parts, "transitions", previous, market.transitions)
         _add(parts, "recent_transitions", previous, market.recent_transitions)
-        for place in SKIP_PLACES:
-            _add(parts, "skips", views.last[:, place], market.skips)
-        for weight, items in zip(NEIGHBOUR_WEIGHTS, views.last.T, strict=True):
-            _add(parts, "neighbours", items, market.neighbours, float(weight))
+        _add(parts, "skips", views.last[:, SKIP_PLACES], market.skips)
+        _add(parts, "neighbours", views.last, market.neighbours, NEIGHBOUR_WEIGHTS)
         alike = parts[:, SPARSE.index("neighbours")]
         alike *= alike
         totals = parts.sum(axis=2, dtype=np.float64)
@@ -182,7 +181,9 @@ class Components:
         network = [share[rows, columns][:, None] for share in self.network]
         numbers: Floats = np.concatenate([floored, *network], axis=1).astype(np.float64)
         result = np.zeros((len(chosen), numbers.shape[1]))
-        np.add.at(result, rows, numbers)
+        some = np.flatnonzero(chosen.starts[1:] > chosen.starts[:-1])
+        if len(some):
+            result[some] = np.add.reduceat(numbers, chosen.starts[some], axis=0)
         return result
 
     def at(self, item: Integers) -> Floats:
@@ -203,10 +204,21 @@ class Components:
         return result
 
 
-def _add(parts: Singles, name: str, items: Integers, table: Table, weight: float = 1.0) -> None:
-    """Add the rows of a table that stand at these items (B,), one to each memory's component."""
-    rows, columns, values = table.gathered(items)
-    parts[rows, SPARSE.index(name), columns] += np.float32(weight) * values
+def _add(
+    parts: Singles, name: str, items: Integers, table: Table, weights: Singles | None = None
+) -> None:
+    """Add the rows of a table that stand at these items (B, P), P to each memory's component.
+
+    ``weights`` (P,) are those of the places; they are all 1 where there are none.
+    """
+    _, sparse, size = parts.shape
+    places = items.shape[1]
+    which, columns, values = table.gathered(items.ravel())
+    if weights is not None:
+        values = weights[which % places] * values
+    rows = which // places * sparse + SPARSE.index(name)
+    # One index into flat numbers: numpy adds at several indexes fifty times as slowly.
+    np.add.at(parts.reshape(-1), rows * size + columns, values)
 
 
 class _Rows:

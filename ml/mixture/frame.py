@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class MixtureConfig:
     market: MarketConfig = field(default_factory=lambda: MarketConfig(items=0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its look-ups are made once
 class Frame:
     """Which items and countries have rows of their own, and all sizes."""
 
@@ -55,8 +56,7 @@ class Frame:
 
     def lines(self, events: EventTable) -> Lines:
         """Return the purchase lines of a table in this vocabulary."""
-        items = {sku: row for row, sku in enumerate(self.vocabulary)}
-        return Lines.of(events, items, self._country_index())
+        return Lines.of(events, self._item_rows, self._country_rows)
 
     def market(self, lines: Lines) -> ReplayedMarket:
         """Return the market of all these lines, which are whole histories."""
@@ -66,14 +66,18 @@ class Frame:
 
     def country_rows(self, countries: Sequence[str]) -> list[int]:
         """Return the rows of countries; rare and unknown ones share the first."""
-        rows = self._country_index()
-        return [rows.get(name, OTHER_COUNTRY) for name in countries]
+        return [self._country_rows.get(name, OTHER_COUNTRY) for name in countries]
 
     def memories(self, countries: Sequence[str]) -> list[Memory]:
         """Return memories of customers of whom only the country is known."""
         return [Memory(row) for row in self.country_rows(countries)]
 
-    def _country_index(self) -> dict[str, int]:
+    @cached_property
+    def _item_rows(self) -> dict[str, int]:
+        return {sku: row for row, sku in enumerate(self.vocabulary)}
+
+    @cached_property
+    def _country_rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.countries, start=OTHER_COUNTRY + 1)}
 
 

@@ -80,8 +80,8 @@ class Gate(nn.Module):
         """Return weights (N, K) and damping (N,) at these moments."""
         with predicting(self):
             log_weights, damping = self(torch.from_numpy(inputs))
-            shares = torch.softmax(log_weights.double(), dim=-1)
-        return shares.numpy(), damping.double().numpy()
+            shares = torch.softmax(log_weights, dim=-1, dtype=torch.float64)
+        return shares.numpy(), damping.numpy().astype(np.float64)
 
     def standardise(self, inputs: Tensor) -> None:
         """Take mean and scale from what the gate will learn from."""

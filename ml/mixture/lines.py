@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.encoding import line_totals
-from ml.events import EventKind, EventTable, Floats, Integers
+from ml.events import PURCHASED, EventTable, Floats, Integers
 from ml.timing import DAY_MS
 
 UNKNOWN = -1  # an item without a row of its own
@@ -47,7 +47,7 @@ class Lines:
         events: EventTable, vocabulary: Mapping[str, int], countries: Mapping[str, int] = NOWHERE
     ) -> Lines:
         """Return the purchases of a table; events of any other kind leave no trace."""
-        row = np.flatnonzero(events.kind == EventKind.PURCHASED)
+        row = np.flatnonzero(events.kind == PURCHASED)
         bought = events.rows(row)
         items = (vocabulary.get(sku, UNKNOWN) for sku in bought.sku.tolist())
         rows = (countries.get(name, 0) for name in bought.country.tolist())

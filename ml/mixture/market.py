@@ -63,7 +63,7 @@ class MarketConfig:
     least_weight: float = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Snapshot:
     """The market at one midnight: lines of days before ``day``. ``number`` counts closed days.
 

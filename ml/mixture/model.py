@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -71,7 +73,7 @@ class Mixture:
             UnreadableMemory: a memory was written in another format.
         """
         after, lines = list(memories), self.frame.lines(events)
-        who = np.unique(lines.customer).tolist()
+        who = dict.fromkeys(lines.customer.tolist())
         changed = {customer: Memory.from_bytes(after[customer]) for customer in who}
         fold_lines(changed, lines, self.frame.config.limits)
         for customer, memory in changed.items():
@@ -105,17 +107,16 @@ class Mixture:
         h: Singles | None = None,
     ) -> list[Singles]:
         """Return ``distribution`` for each telling, from one look at the components."""
-        shares, found = (
-            self._shares(h),
-            [[np.zeros((0, market.items), np.float32)] for _ in tellings],
-        )
+        shares = self._shares(h)
+        found = [np.empty((len(memories), market.items), np.float32) for _ in tellings]
         for rows in _blocks(len(memories)):
             views, moments = Views.of(memories[rows]), Moments.of(memories[rows])
             components = Components.of(views, market, tuple(share[rows] for share in shares))
-            for parts, told in zip(found, tellings, strict=True):
-                asked = told and told.rows(rows)
-                parts.append(self._mixed(components, views, moments, market, asked))
-        return [np.concatenate(parts) for parts in found]
+            asked = [told and told.rows(rows) for told in tellings]
+            mixtures = self._mixed(components, views, moments, market, asked)
+            for whole, part in zip(found, mixtures, strict=True):
+                whole[rows] = part
+        return found
 
     def score_looks(
         self, before: Before, item: Integers, market: Snapshot, h: Singles | None = None
@@ -130,7 +131,8 @@ class Mixture:
             rows = np.arange(block.start, block.stop)
             views, moments = before.views.rows(rows), before.moments.rows(rows)
             components = Components.of(views, market, tuple(share[rows] for share in shares))
-            parts.append(_ranked(self._mixed(components, views, moments, market, None), item[rows]))
+            (share,) = self._mixed(components, views, moments, market, (None,))
+            parts.append(_ranked(share, item[rows]))
         return _joined(parts, np.arange(len(item)))
 
     def score(
@@ -166,10 +168,8 @@ class Mixture:
     def _score(self, stop: Stop, way: Walk) -> tuple[ItemScores, ItemScores]:
         network = way.network(stop.place) if way.network else ()
         components = Components.of(stop.views, stop.market, network)
-        untold, told = (
-            self._mixed(components, stop.views, stop.moments, stop.market, telling)
-            for telling in (None, stop.told)
-        )
+        tellings = (None, stop.told)
+        untold, told = self._mixed(components, stop.views, stop.moments, stop.market, tellings)
         return _ranked(untold, stop.lines.item), _ranked(told, stop.lines.item)
 
     def _mixed(
@@ -178,12 +178,18 @@ class Mixture:
         views: Views,
         moments: Moments,
         market: Snapshot,
-        told: Told | None,
-    ) -> Singles:
+        tellings: Sequence[Told | None],
+    ) -> Iterator[Singles]:
         mass = components.mass(views.basket)
-        inputs = gate_inputs(moments, market, len(self.frame.countries), mass, told)
-        gate = self.gate if told is None else self.told_gate
-        return mixed(components, views.basket, *gate.weigh(inputs))
+        inputs = gate_inputs(moments, market, len(self.frame.countries), mass, tellings)
+        untold = (told is None for told in tellings)
+        for plain, group in groupby(zip(untold, inputs, strict=True), key=itemgetter(0)):
+            seen = [columns for _, columns in group]
+            gate = self.gate if plain else self.told_gate
+            weights, damping = gate.weigh(np.concatenate(seen))  # all at once: a call is dear
+            for row in range(0, len(damping), len(moments.at_ms)):
+                rows = slice(row, row + len(moments.at_ms))
+                yield mixed(components, views.basket, weights[rows], damping[rows])
 
 
 def mixed(components: Components, basket: Cells, weights: Floats, damping: Floats) -> Singles:

@@ -9,7 +9,7 @@ import torch
 
 from ml.encoding import encode, look_up
 from ml.errors import MlError
-from ml.events import EventTable
+from ml.events import EventTable, Integers
 from ml.fold import fold_states
 from ml.mixture.inputs import Singles
 from ml.twin import TwinModel
@@ -34,13 +34,19 @@ class NetworkComponents:
     def __init__(self, model: TwinModel, vocabulary: Sequence[str]) -> None:
         self.model = model.eval()
         rows = look_up(model.dictionaries.item_index(), vocabulary)
-        self.known = np.flatnonzero(rows < model.vocabulary)
-        self.rows = torch.from_numpy(rows[self.known])
+        known = np.flatnonzero(rows < model.vocabulary)
+        self.known, self.rows = _as_slice(known), _as_slice(rows[known])
         self.items = len(vocabulary)
 
     def shares(self, h: Singles) -> tuple[Singles, ...]:
         """Return both distributions (B, V) after states ``h`` (B, H)."""
-        return tuple(self._share(h, same_order) for same_order in (1, 0))
+        with torch.inference_mode():
+            state = torch.from_numpy(np.ascontiguousarray(h)).to(self.model.device)
+            logits = self.model.item_logits_of_both(state)[:, :, self.rows]
+            both: Singles = torch.softmax(logits, dim=-1).cpu().numpy()
+        result = np.full((2, len(h), self.items), FLOOR / self.items, dtype=np.float32)
+        result[:, :, self.known] += (1 - FLOOR) * both
+        return tuple(result)
 
     def states_before(self, events: EventTable, countries: Sequence[str]) -> Singles:
         """Return the state (N, H) before each event of whole histories."""
@@ -53,12 +59,9 @@ class NetworkComponents:
         before[opening] = start.h[events.customer[opening]]
         return before
 
-    def _share(self, h: Singles, same_order: int) -> Singles:
-        with torch.inference_mode():
-            state = torch.from_numpy(np.ascontiguousarray(h)).to(self.model.device)
-            told = torch.full((len(h),), same_order, device=state.device)
-            logits = self.model.item_logits(state, told)[:, self.rows.to(state.device)]
-            share = torch.softmax(logits, dim=-1).cpu().numpy()
-        result = np.full((len(h), self.items), FLOOR / self.items, dtype=np.float32)
-        result[:, self.known] += (1 - FLOOR) * share
-        return result
+
+def _as_slice(index: Integers) -> Integers | slice:
+    """Return an index that counts up from somewhere as a slice, which copies nothing."""
+    if len(index) and (np.diff(index) == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index

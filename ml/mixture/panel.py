@@ -123,10 +123,11 @@ def _part(
     components = Components.of(views, stop.market, network(place) if network else ())
     told = Told(stop.continues[kept], stop.lines.at_ms[kept])
     mass = components.mass(views.basket)
+    untold_inputs, told_inputs = gate_inputs(moments, stop.market, countries, mass, (None, told))
     return (
         place,
-        gate_inputs(moments, stop.market, countries, mass),
-        gate_inputs(moments, stop.market, countries, mass, told),
+        untold_inputs,
+        told_inputs,
         components.at(item),
         mass,
         views.basket.holds(item),

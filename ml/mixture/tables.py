@@ -56,12 +56,14 @@ class Table:
         For each number: which of the N it belongs to, its column, itself. An unknown item has none.
         """
         known = np.flatnonzero(rows != UNKNOWN)
-        lengths = np.diff(self.starts)[rows[known]]
-        place = ranges(self.starts[rows[known]], lengths)
+        item = rows[known]
+        first = self.starts[item]
+        lengths = self.starts[item + 1] - first
+        place = ranges(first, lengths)
         return np.repeat(known, lengths), self.columns[place], self.values[place]
 
     def total(self, row: Integers) -> Floats:
-        """Return the sums (N,) of these rows; 0 where one is unknown."""
+        """Return the sum of each of these rows; 0 where one is unknown."""
         return np.where(row == UNKNOWN, 0.0, self.totals[np.maximum(row, 0)])
 
 

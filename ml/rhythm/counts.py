@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.events import Floats, Integers
+from ml.events import Floats
 from ml.rhythm.days import HORIZON_DAYS
 from ml.rhythm.law import Law
 from ml.rhythm.regression import RecencyRegression, recency_of
@@ -105,5 +105,4 @@ def _span(law: Law, day: int, days: float) -> float:
 
 def _passed(law: Law, day: int) -> float:
     """Return operational time at the beginning of a day."""
-    before: Integers = np.array([day - 1])
-    return float(law.time(np, before)[0])
+    return float(law.time(np, day - 1))

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 WEEK = 7
 HOURS = 24
 HOUR_MS = 3_600_000
 WAITED_KNOTS = (2, 4, 7, 14, 28, 56, 112)  # days
+LOG_WAITED_KNOTS = tuple(map(math.log, WAITED_KNOTS))
 RATIO_KNOTS = (-3, -2, -1, 0, 1)  # of the logarithm of days waited over the own mean gap
 MANY_GAPS, LONG_DAYS, HIGH_SPEND = 3.0, 30.0, 0.5  # where slopes may change
 FORTNIGHT_TWICE, MONTH = 28, (26, 30)
@@ -113,12 +116,9 @@ class Law:
 
     def time(self, xp: Any, day: Any) -> Any:
         """Return operational time at the end of each day (counted from 1970)."""
-        running, total = [0.0], 0.0
-        for number in range(WEEK):
-            total += self.weekday[(number + 3) % WEEK]  # day 0 was a Thursday
-            running.append(total)
+        running = _running_week(self.weekday)
         after = day + 1
-        return real(xp, after // WEEK) * total + table(xp, running, after)[after % WEEK]
+        return real(xp, after // WEEK) * running[-1] + table(xp, running, after)[after % WEEK]
 
     def own_of(
         self, xp: Any, *, days: Any, first_day: Any, last_day: Any, last_day_share: Any,
@@ -129,14 +129,14 @@ class Law:
         Where there is no purchase day, ``last_day`` is the day on which waiting began.
         """
         bought = real(xp, days > 0)
-        gaps = real(xp, xp.clip(days - 1, 0, None))
+        gaps = real(xp, at_least(xp, days - 1, 0))
         gap_days, gap_before_days = real(xp, gap_days), real(xp, gap_before_days)
         known = (self.time(xp, last_day) - self.time(xp, first_day)) * bought
         shape, scale = self.shape + gaps, self.scale + known
         columns = own_columns(
             xp, gaps=gaps, own_gap=scale / shape, gap_days=gap_days,
             gap_before_days=gap_before_days, typical_log_spend=self.typical_log_spend,
-            mean_spend=real(xp, spend_cents) / (100.0 * xp.clip(real(xp, days), 1, None)),
+            mean_spend=real(xp, spend_cents) / (100.0 * at_least(xp, real(xp, days), 1)),
             last_spend=real(xp, last_day_cents) / 100.0,
         )  # fmt: skip
         level = self.level + weighted(self.own, columns)
@@ -149,7 +149,7 @@ class Law:
         broadcast.
         """
         waited = day - own.last_day
-        asked = xp.clip(waited, 1, None)
+        asked = at_least(xp, waited, 1)
         before = self.time(xp, own.last_day)
         passed = self.time(xp, own.last_day + asked) - before
         passed_before = self.time(xp, own.last_day + asked - 1) - before
@@ -157,36 +157,44 @@ class Law:
         base = own.shape * xp.log1p((passed - passed_before) / known)
         columns = waited_columns(
             xp,
-            waited=real(xp, xp.clip(asked, 1, self.longest_days)),
+            waited=real(xp, at_most(xp, asked, self.longest_days)),
             own_gap=own.scale / own.shape,
             gap_days=own.gap_days,
             gap_before_days=own.gap_before_days,
         )
         factor = own.bought * (own.level + weighted(self.waited, columns))
-        factor = xp.clip(factor, -MOST_LOG_FACTOR, MOST_LOG_FACTOR)
-        factor = xp.where(asked > self.longest_days, xp.clip(factor, None, 0.0), factor)
+        factor = at_least(xp, at_most(xp, factor, MOST_LOG_FACTOR), -MOST_LOG_FACTOR)
+        factor = xp.where(asked > self.longest_days, at_most(xp, factor, 0.0), factor)
         hazard = base * xp.exp(factor)
         return xp.where(waited > 0, hazard, 0.0 * hazard)
 
     def day_share(self, xp: Any, of_day_ms: Any) -> Any:
         """Return how much of a day's business is over at these milliseconds of the day."""
-        ends = table(xp, self._running_hours(), of_day_ms)
-        hour = xp.clip(of_day_ms // HOUR_MS, 0, HOURS - 1)
+        ends = table(xp, _running_hours(self.hours), of_day_ms)
+        hour = at_least(xp, at_most(xp, of_day_ms // HOUR_MS, HOURS - 1), 0)
         inside = real(xp, of_day_ms - hour * HOUR_MS) / HOUR_MS
         return ends[hour] + inside * (ends[hour + 1] - ends[hour])
 
     def share_ms(self, xp: Any, share: Any) -> Any:
         """Return the milliseconds of the day at which ``share`` of its business is over."""
-        ends = table(xp, self._running_hours(), share)
-        hour = xp.clip(xp.searchsorted(ends, share, side="right") - 1, 0, HOURS - 1)
+        ends = table(xp, _running_hours(self.hours), share)
+        hour = xp.searchsorted(ends, share, side="right") - 1
+        hour = at_least(xp, at_most(xp, hour, HOURS - 1), 0)
         inside = (share - ends[hour]) / (ends[hour + 1] - ends[hour])
-        return (hour + xp.clip(inside, 0.0, 1.0)) * HOUR_MS
+        return (hour + at_least(xp, at_most(xp, inside, 1.0), 0.0)) * HOUR_MS
 
-    def _running_hours(self) -> list[float]:
-        ends = [0.0]
-        for share in self.hours:
-            ends.append(ends[-1] + share)
-        return [end / ends[-1] for end in ends]
+
+@lru_cache(maxsize=16)  # laws are read from every forecast anew, but there are few of them
+def _running_week(weekday: tuple[float, ...]) -> list[float]:
+    """Return operational time after 0 to 7 days since 1970, whose first day was a Thursday."""
+    return list(accumulate((weekday[(day + 3) % WEEK] for day in range(WEEK)), initial=0.0))
+
+
+@lru_cache(maxsize=16)
+def _running_hours(hours: tuple[float, ...]) -> list[float]:
+    """Return how much of a day's business is over at the end of each hour, from midnight on."""
+    ends = list(accumulate(hours, initial=0.0))
+    return [end / ends[-1] for end in ends]
 
 
 def own_columns(
@@ -196,14 +204,14 @@ def own_columns(
     """Return what stays while a customer waits, as the columns that ``Law.own`` weighs."""
     one, two = real(xp, gap_days > 0), real(xp, gap_before_days > 0)
     many, log_own = xp.log1p(gaps), xp.log(own_gap)
-    spent = xp.log1p(xp.clip(mean_spend, 0, None)) - typical_log_spend
-    lately = xp.log1p(xp.clip(last_spend, 0, None)) - typical_log_spend
+    spent = xp.log1p(at_least(xp, mean_spend, 0)) - typical_log_spend
+    lately = xp.log1p(at_least(xp, last_spend, 0)) - typical_log_spend
     return [
-        many, xp.clip(gaps, 0, 1), xp.clip(many - math.log1p(MANY_GAPS), 0, None),
-        log_own, xp.clip(log_own - math.log(LONG_DAYS), 0, None),
-        one * xp.log1p(gap_days), one * (xp.log(xp.clip(gap_days, 1, None)) - log_own),
+        many, at_most(xp, gaps, 1), at_least(xp, many - math.log1p(MANY_GAPS), 0),
+        log_own, at_least(xp, log_own - math.log(LONG_DAYS), 0),
+        one * xp.log1p(gap_days), one * (xp.log(at_least(xp, gap_days, 1)) - log_own),
         two, two * xp.log1p(gap_before_days),
-        spent, xp.clip(spent - HIGH_SPEND, 0, None), lately - spent,
+        spent, at_least(xp, spent - HIGH_SPEND, 0), lately - spent,
     ]  # fmt: skip
 
 
@@ -216,11 +224,11 @@ def waited_columns(
     ratio = log_waited - xp.log(own_gap)
     beyond = waited - gap_days
     apart = xp.log1p(xp.abs(beyond))
-    log_gap = xp.log(xp.clip(gap_days, 1, None))
+    log_gap = xp.log(at_least(xp, gap_days, 1))
     weekly = real(xp, waited % WEEK == 0)
     return [
-        log_waited, *(xp.clip(log_waited - math.log(knot), 0, None) for knot in WAITED_KNOTS),
-        ratio, *(xp.clip(ratio - knot, 0, None) for knot in RATIO_KNOTS),
+        log_waited, *(at_least(xp, log_waited - knot, 0) for knot in LOG_WAITED_KNOTS),
+        ratio, *(at_least(xp, ratio - knot, 0) for knot in RATIO_KNOTS),
         one * apart, one * xp.sign(beyond) * apart, one * xp.abs(log_waited - log_gap),
         two * xp.log1p(xp.abs(waited - gap_before_days)),
         weekly, weekly * real(xp, waited <= FORTNIGHT_TWICE),
@@ -239,6 +247,16 @@ def weighted(weights: tuple[float, ...], columns: list[Any]) -> Any:
 def real(xp: Any, value: Any) -> Any:
     """Return the value in double precision; torch would make single precision of integers."""
     return value.to(xp.float64) if hasattr(value, "new_tensor") else value * 1.0
+
+
+def at_least(xp: Any, value: Any, least: float) -> Any:
+    """Return the value, nowhere less than this; of few numbers ``np.clip`` costs six times that."""
+    return xp.clip(value, least, None) if hasattr(value, "new_tensor") else xp.maximum(value, least)
+
+
+def at_most(xp: Any, value: Any, most: float) -> Any:
+    """Return the value, nowhere more than this."""
+    return xp.clip(value, None, most) if hasattr(value, "new_tensor") else xp.minimum(value, most)
 
 
 def table(xp: Any, values: list[float], like: Any) -> Any:

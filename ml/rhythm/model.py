@@ -114,12 +114,13 @@ class Rhythm:
         place = np.minimum((running < LOG_2).sum(axis=1), most_days)
         rows = np.arange(len(first))
         left = LOG_2 - (running - hazards)[rows, place]
-        inside = np.clip(left / np.maximum(hazards[rows, place], TINY), 0, 1)
+        inside = left / np.maximum(hazards[rows, place], TINY)
+        inside = np.minimum(np.maximum(inside, 0), 1)
         inside = np.where(place == 0, share + inside * (1 - share), inside)
         of_day = self.law.share_ms(np, inside)
         found = (first + place) * DAY_MS + np.floor(of_day).astype(np.int64)
         latest = from_ms + most_days * DAY_MS
-        return np.asarray(np.clip(found, from_ms, latest), dtype=np.int64)
+        return np.asarray(np.minimum(np.maximum(found, from_ms), latest), dtype=np.int64)
 
     def day_hazards(self, own: Own, first_day: Integers, days: int) -> Floats:
         """Return the hazard (B, D) of each of ``days`` whole days from ``first_day`` (B,) on."""

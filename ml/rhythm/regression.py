@@ -6,15 +6,17 @@ where its level happens to fit, averaged with it (in logarithms) it is better at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.events import Floats, Integers
 from ml.rhythm.days import HORIZON_DAYS, PurchaseDays
 from ml.rhythm.spells import Counts
-from ml.rhythm.statistics import Purchases
+from ml.rhythm.statistics import RECENT_DAYS, Purchases
 
 WINDOWS = (7, 14, 28, 60, 90, 180)
 CUTS, STEP_DAYS, LEAST_HISTORY_DAYS = 8, 14, 5
@@ -44,13 +46,11 @@ def recency_of(purchases: Purchases, cut: int) -> Floats:
     """Return the same (B, F) from what twins remember; customers without a purchase get zeros."""
     count = np.maximum(purchases.purchase_days, 1).astype(np.float64)
     since = cut - purchases.last_day
-    running = np.concatenate(
-        [np.zeros((len(purchases), 1)), np.cumsum(purchases.recent(), axis=1)], axis=1
-    )
-    rows = np.arange(len(purchases))
-    lately = [
-        running[rows, np.clip(window - since + 1, 0, running.shape[1] - 1)] for window in WINDOWS
-    ]
+    running = np.zeros((len(purchases), RECENT_DAYS + 1))
+    purchases.recent().cumsum(axis=1, out=running[:, 1:])
+    place = np.array(WINDOWS)[:, None] - since + 1  # windows by customers
+    place = np.minimum(np.maximum(place, 0), running.shape[1] - 1)
+    lately = running[np.arange(len(purchases)), place]
     known = _logarithms(
         count, cut - purchases.first_day, since, purchases.last_day - purchases.first_day,
         purchases.spend_cents / 100, purchases.last_day_cents / 100, lately,
@@ -60,7 +60,7 @@ def recency_of(purchases: Purchases, cut: int) -> Floats:
 
 def _logarithms(
     count: Floats, age: Integers, since: Integers, span: Integers, spend: Floats,
-    last_spend: Floats, lately: list[Any],
+    last_spend: Floats, lately: Iterable[NDArray[Any]],
 ) -> Floats:  # fmt: skip
     mean_gap = span / np.maximum(count - 1, 1)
     columns = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.events import EventKind, EventTable, Integers
+from ml.events import PURCHASED, EventTable, Integers
 from ml.rhythm.days import DAY_MS, Mask
 
 WORD_BITS, WORDS = 48, 4  # a word fits into the 53 bits that every JSON reader keeps
@@ -67,35 +67,41 @@ class Purchases:
         runs = _Runs.of(self, events)
         if not len(runs.customer):
             return self
-        latest, fresh = runs.last_of_customer(), runs.fresh
-        newest = np.flatnonzero(fresh & runs.last_of_customer(fresh))
-        who = runs.customer[newest]
+        latest = _last_of_each(runs.customer)
         after = {name: column.copy() for name, column in self.columns().items()}
-        np.add.at(after["purchase_days"], runs.customer[fresh], 1)
         np.add.at(after["spend_cents"], runs.customer, runs.cents)
-        began = fresh & (runs.gap == 0)
-        after["first_day"][runs.customer[began]] = runs.day[began]
-        after["last_day"][who], after["gap_days"][who] = runs.day[newest], runs.gap[newest]
-        after["gap_before_days"][who] = runs.gap_before[newest]
-        kept = np.where(fresh, 0, self.last_day_cents[runs.customer])
+        kept = np.where(runs.fresh, 0, self.last_day_cents[runs.customer])
         after["last_day_cents"][runs.customer[latest]] = (runs.cents + kept)[latest]
-        words = _packed(self._shifted(who, runs, newest))
-        for number, word in enumerate(words):
-            after[f"recent_{number}"][who] = word
+        if runs.fresh.any():
+            self._take_days(after, runs)
         return Purchases(**after)
 
     def recent(self, rows: Integers | None = None) -> Mask:
         """Return whether each of the last days was one, the last purchase day first (B, 192)."""
         words = [getattr(self, f"recent_{number}") for number in range(WORDS)]
-        chosen = np.stack(words if rows is None else [word[rows] for word in words], axis=1)
+        chosen = np.array(words if rows is None else [word[rows] for word in words]).T
         bits = chosen[:, :, None] >> np.arange(WORD_BITS)
         return np.asarray((bits & 1).reshape(len(chosen), RECENT_DAYS), dtype=np.bool_)
+
+    def _take_days(self, after: dict[str, Integers], runs: _Runs) -> None:
+        """Write what new purchase days change into ``after``."""
+        fresh = np.flatnonzero(runs.fresh)
+        newest = fresh[_last_of_each(runs.customer[fresh])]
+        who = runs.customer[newest]
+        np.add.at(after["purchase_days"], runs.customer[fresh], 1)
+        began = fresh[runs.gap[fresh] == 0]
+        after["first_day"][runs.customer[began]] = runs.day[began]
+        after["last_day"][who], after["gap_days"][who] = runs.day[newest], runs.gap[newest]
+        after["gap_before_days"][who] = runs.gap_before[newest]
+        words = _packed(self._shifted(who, runs, newest))
+        for number, word in enumerate(words):
+            after[f"recent_{number}"][who] = word
 
     def _shifted(self, who: Integers, runs: _Runs, newest: Integers) -> Mask:
         """Return the recent days (U, 192) of customers as seen from their newest one."""
         moved = runs.day[newest] - self.last_day[who]
         place = np.arange(RECENT_DAYS) - moved[:, None]
-        old = np.take_along_axis(self.recent(who), np.maximum(place, 0), axis=1)
+        old = self.recent(who)[np.arange(len(who))[:, None], np.maximum(place, 0)]
         bits = np.asarray(old & (place >= 0))
         row = np.full(len(self), -1)
         row[who] = np.arange(len(who))
@@ -126,34 +132,36 @@ class _Runs:
 
     @staticmethod
     def of(before: Purchases, events: EventTable) -> _Runs:
-        bought = events.kind == EventKind.PURCHASED
+        bought = events.kind == PURCHASED
         customer, day = events.customer[bought], events.occurred_at_ms[bought] // DAY_MS
         start = np.ones(len(day), dtype=np.bool_)
         start[1:] = (customer[1:] != customer[:-1]) | (day[1:] != day[:-1])
         line = np.rint(events.quantity[bought] * events.unit_price[bought] * 100)
-        cents = np.zeros(int(start.sum()), np.int64)
-        np.add.at(cents, np.cumsum(start) - 1, line.astype(np.int64))
+        cents = np.add.reduceat(line.astype(np.int64), np.flatnonzero(start))
         who, when = customer[start], day[start]
         opens = np.ones(len(who), dtype=np.bool_)
         opens[1:] = who[1:] != who[:-1]
         known = before.purchase_days[who] > 0
-        previous = np.where(opens, np.where(known, before.last_day[who], when), np.roll(when, 1))
+        previous = np.where(opens, np.where(known, before.last_day[who], when), _before(when))
         fresh = ~(opens & known & (previous == when))
         gap = np.where(fresh, when - previous, before.gap_days[who])
         carried = np.where(known, before.gap_days[who], 0)
-        gap_before = np.where(opens, carried, np.roll(gap, 1))
+        gap_before = np.where(opens, carried, _before(gap))
         return _Runs(who, when, cents, fresh, gap, gap_before)
 
-    def last_of_customer(self, among: Mask | None = None) -> Mask:
-        """Return which rows are the customer's last, of all or of some."""
-        rows = np.arange(len(self.customer))
-        chosen = rows if among is None else rows[among]
-        last = np.zeros(len(rows), dtype=np.bool_)
-        who = self.customer[chosen]
-        last[chosen[np.append(who[1:] != who[:-1], True)[: len(chosen)]]] = True
-        return last
+
+def _last_of_each(customer: Integers) -> Mask:
+    """Return which rows are the last of their customer, whose rows stand together."""
+    last = np.ones(len(customer), dtype=np.bool_)
+    last[:-1] = customer[1:] != customer[:-1]
+    return last
+
+
+def _before(values: Integers) -> Integers:
+    """Return the value of the row before; that of the first row means nothing."""
+    return np.concatenate((values[:1], values[:-1]))
 
 
 def _packed(bits: Mask) -> list[Integers]:
     words = bits.reshape(len(bits), WORDS, WORD_BITS).astype(np.int64) << np.arange(WORD_BITS)
-    return [words[:, number].sum(axis=1) for number in range(WORDS)]
+    return list(words.sum(axis=2).T)

@@ -134,7 +134,7 @@ def _given(
     components = Components.of(views, market, network)
     told = Told(np.zeros(len(states), np.bool_), expected_order_ms(model.rhythm, states))
     mass = components.mass(views.basket)
-    inputs = gate_inputs(moments, market, len(mixture.frame.countries), mass, told)
+    (inputs,) = gate_inputs(moments, market, len(mixture.frame.countries), mass, (told,))
     return contributions(components, *mixture.told_gate.weigh(inputs), views, items)
 
 

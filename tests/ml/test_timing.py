@@ -50,6 +50,16 @@ def test_waiting_in_two_parts_is_waiting_once(time, as_of_ms, first, second):
     assert 1 - together == pytest.approx(alone, abs=1e-8)
 
 
+@given(times(), moments, st.lists(st.floats(0, 2_000), max_size=4), st.floats(0.001, 0.99))
+def test_an_outlook_answers_alike_whatever_it_was_asked_before(time, as_of_ms, waits, q):
+    outlook = time.seen_from(as_of_ms, 1)
+    for wait in waits:
+        alone = time.probability_within(wait, as_of_ms)
+        assert outlook.probability_within(wait) == pytest.approx(alone, abs=1e-12)
+    alone = time.quantile(q, as_of_ms)
+    assert outlook.quantile(q) == (alone if alone is None else pytest.approx(alone, rel=1e-9))
+
+
 @given(times(), moments, st.floats(0.001, 0.9))
 def test_a_quantile_is_reached_with_its_probability_whatever_has_elapsed(time, as_of_ms, q):
     reached = time.quantile(q, as_of_ms)

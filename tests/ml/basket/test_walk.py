@@ -1,5 +1,8 @@
 """What is known before an order: of earlier lines and of closed days alone, as features say it."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -166,3 +169,12 @@ def test_orders_begin_where_a_memory_opens_one_and_their_baskets_hold_their_line
 def test_lines_without_an_order_each_begin_one():
     lines = FRAME.lines(table([[Line(OPENING_MS, f"item-{n}", 0) for n in range(3)]]))
     assert order_starts(lines).tolist() == [0, 1, 2]
+
+
+def test_a_market_has_one_shelf_which_goes_with_it():
+    market = FRAME.market(FRAME.lines(days("ab", "cd"))).before(FIRST + 1)
+    shelf, gone = Shelf.of(market), weakref.ref(market)
+    assert Shelf.of(market) is shelf
+    del market
+    gc.collect()
+    assert gone() is None

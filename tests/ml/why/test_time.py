@@ -41,7 +41,7 @@ def test_the_terms_are_the_logarithms_that_the_days_hazard_is_made_of(waited, le
 
     day = as_of_ms // DAY
     plain = replace(time, level=0.0, law=replace(law, waited=(0.0,) * WAITED_COLUMNS))
-    base, hazard = (float(t._hazards(day, 1, as_of_ms)[0]) for t in (plain, time))
+    base, hazard = (float(t.hazards(day, 1, as_of_ms)[0]) for t in (plain, time))
     assert why.waited_days == waited
     assert hazard == pytest.approx(base * why.factor)
     if waited <= law.longest_days and level < MOST_LOG_FACTOR:
