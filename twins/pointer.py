@@ -2,6 +2,10 @@
 
 Advancers share it, an activation has it alone. Without it an advancer that read the old pointer
 could mark streams as folded that the new model's twins have never seen.
+
+An advancer's commit does not wait for the disk. What it wrote follows from events that are on disk
+already; where a power cut takes it back, it takes back twin and to-do list together, and the twin
+is advanced again.
 """
 
 from django.db import connection
@@ -11,8 +15,11 @@ POINTER = 0
 
 
 def share_pointer() -> None:
-    """Until the transaction ends, the active model stays the active model."""
-    _lock("SELECT pg_advisory_xact_lock_shared(%s, %s)")
+    """Until the transaction ends, the active model stays the active model; for advancers."""
+    _lock(
+        "SELECT pg_advisory_xact_lock_shared(%s, %s),"
+        " set_config('synchronous_commit', 'off', true)"
+    )
 
 
 def hold_pointer() -> None:

@@ -296,6 +296,30 @@ def test_an_activation_waits_for_advancers_so_that_no_event_is_lost_between_mode
     assert verified() == "0 differences in 1 twins"
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.django_db(transaction=True)
+def test_only_the_commit_of_an_advancer_does_not_wait_for_the_disk(alone):
+    active_model()
+    someone = in_shard(5)
+    happen(someone, *orders(3))
+
+    with transaction.atomic():
+        before = waits_for_the_disk()
+        if alone:
+            fresh_twin(pseudonym=someone, at=NOON)
+        else:
+            advance(shard=5, at=NOON)
+        inside = waits_for_the_disk()
+
+    assert (before, inside, waits_for_the_disk()) == ("on", "off", "on")
+
+
+def waits_for_the_disk() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        return str(cursor.fetchone()[0])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_who_asks_for_one_twin_waits_for_the_worker_that_folds_it():
     active_model()

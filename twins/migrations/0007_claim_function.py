@@ -23,6 +23,7 @@ DECLARE
     head record;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(lock_class, pointer);
+    PERFORM set_config('synchronous_commit', 'off', true);  -- as in `twins.pointer`
     SELECT x.id INTO model FROM twins_modelversion AS x WHERE x.state = 'active';
     IF model IS NULL OR EXISTS (
         SELECT FROM twins_parkedstream AS x
