@@ -20,6 +20,7 @@
 | DTOC_SNAPSHOT_DAYS_ALL | 30 | every snapshot of so many days is kept |
 | DTOC_SNAPSHOT_DAYS_DAILY | 365 | older: the last of each day for so long, then of each month |
 | DTOC_FIDELITY_LINES | 256 | so many lines of each advance are scored against what was foreseen |
+| DTOC_FIDELITY_SHARE | 0.25 | and this share of the events that are folded as they are posted |
 | DTOC_TRAIN_ON_DRIFT | | 1: a challenger is trained when the twins foresee worse than they did |
 | DTOC_LOG_FORMAT | text | text or json |
 | DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
@@ -58,6 +59,7 @@ DTOC_SNAPSHOT_EVENTS = int(os.environ.get("DTOC_SNAPSHOT_EVENTS", 50))
 DTOC_SNAPSHOT_DAYS_ALL = int(os.environ.get("DTOC_SNAPSHOT_DAYS_ALL", 30))
 DTOC_SNAPSHOT_DAYS_DAILY = int(os.environ.get("DTOC_SNAPSHOT_DAYS_DAILY", 365))
 DTOC_FIDELITY_LINES = int(os.environ.get("DTOC_FIDELITY_LINES", 256))
+DTOC_FIDELITY_SHARE = float(os.environ.get("DTOC_FIDELITY_SHARE", 0.25))
 DTOC_TRAIN_ON_DRIFT = os.environ.get("DTOC_TRAIN_ON_DRIFT", "") not in ("", "0", "false")
 DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")

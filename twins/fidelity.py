@@ -3,7 +3,9 @@
 Just before the advancer folds new events, the twins are asked what they expect; what came then is
 scored. Nothing is held back for it, so the figure is that of production, and of every day. At most
 ``DTOC_FIDELITY_LINES`` lines of a batch are scored, whole streams at a time: their ids are random,
-so they are a sample of the customers. Histories that are folded for the first time are not scored.
+so they are a sample of the customers. Where somebody waits for a single event, a share of such
+events is, ``DTOC_FIDELITY_SHARE``, chosen by a hash of their ids: a sample that no outcome can
+sway. Histories that are folded for the first time are not scored.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zlib import crc32
 
 import numpy as np
 from django.conf import settings
@@ -111,14 +114,24 @@ class Drift:
         return self.drop > self.allowed
 
 
-def foreseen(model: TwinModel, works: Sequence[Work], market: Snapshot | None) -> Foresight | None:
-    """What the twins expected of the lines that some of these works bring; None: nothing to score.
+def lines_to_score(waited_for: str | None = None) -> int:
+    """How many lines of a batch are scored at most; ``waited_for`` is the id of a single event."""
+    most: int = settings.DTOC_FIDELITY_LINES
+    if waited_for is None or crc32(waited_for.encode()) < settings.DTOC_FIDELITY_SHARE * 2**32:
+        return most
+    return 0
+
+
+def foreseen(
+    model: TwinModel, works: Sequence[Work], market: Snapshot | None, *, most: int
+) -> Foresight | None:
+    """What the twins expected of some of the lines that these works bring; None: nothing to score.
 
     To be asked before the fold.
     """
     if model.next_item is None:
         return None
-    chosen = _sample(works, settings.DTOC_FIDELITY_LINES)
+    chosen = _sample(works, most)
     if not chosen:
         return None
     from ml.foresight import foresee  # torch: only where a model is loaded anyway

@@ -17,8 +17,7 @@ POINTER = 0
 def share_pointer() -> None:
     """Until the transaction ends, the active model stays the active model; for advancers."""
     _lock(
-        "SELECT pg_advisory_xact_lock_shared(%s, %s),"
-        " set_config('synchronous_commit', 'off', true)"
+        "SELECT pg_advisory_xact_lock_shared(%s, %s), set_config('synchronous_commit', 'off', true)"
     )
 
 

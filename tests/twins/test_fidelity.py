@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 from unittest import mock
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -29,13 +30,14 @@ from twins.fidelity import (
     drift_of,
     fidelity_by_day,
     fidelity_by_segment,
+    lines_to_score,
     total_of,
 )
 from twins.folding import fold_from_start, whole_histories
 from twins.metrics import twin_metrics
 from twins.models import FidelityDay, ModelVersion
 from twins.selectors import loaded_model
-from twins.services import rebuild_twins, watch_drift
+from twins.services import fresh_twin, rebuild_twins, watch_drift
 
 pytestmark = pytest.mark.django_db
 TODAY = NOON.date()
@@ -43,6 +45,30 @@ TODAY = NOON.date()
 
 def of_day(model: ModelVersion, day: date = TODAY) -> Fidelity:
     return fidelity_by_day(model.id, since=day, until=day)[day]
+
+
+def test_of_events_that_somebody_waits_for_a_share_is_scored(model: ModelVersion, settings):
+    settings.DTOC_FIDELITY_SHARE = 0.5
+    someone = customer()
+    happen(someone, *orders(1))
+    advance_everything()
+    chosen = 0
+    for number in range(40):
+        happen(someone, purchase(f"N{number}"), start=NOON + (number + 1) * HOUR)
+        (*_, event) = whole_histories([someone])[someone]
+        chosen += lines_to_score(event.event_id) > 0
+        fresh_twin(pseudonym=someone, at=NOON)
+
+    assert of_day(model).lines == chosen
+    assert 5 < chosen < 35
+
+
+def test_all_or_none_of_them_can_be_scored(settings):
+    ids = [str(uuid4()) for _ in range(50)]
+    for share, expected in ((0.0, 0), (1.0, 256)):
+        settings.DTOC_FIDELITY_SHARE = share
+        assert {lines_to_score(one) for one in ids} == {expected}
+    assert lines_to_score() == 256
 
 
 def test_each_line_is_scored_by_what_its_twin_expected_just_before(model: ModelVersion):

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from common.cycles import without_search_for_cycles
 from events.services import Claim, claim_lagging, claim_stream, mark_advanced
-from twins.fidelity import foreseen, note_fidelity
+from twins.fidelity import foreseen, lines_to_score, note_fidelity
 from twins.folding import Folded, Head, Histories, fold, unseen_of
 from twins.heads import read_heads, write_heads
 from twins.markets import newest_market
@@ -149,15 +149,18 @@ def fold_unseen(
     unseen: Histories,
     market: Snapshot | None,
     at: datetime,
+    *,
+    scored: int,
 ) -> list[Folded]:
     """The unseen events are folded onto the heads and the result is stored; needs the claims.
 
-    What was foreseen of them is scored before. Streams that do not fit into one batch are left out.
+    What was foreseen of ``scored`` lines is scored before. Streams that do not fit into one batch
+    are left out.
     """
     budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
     plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
     model = loaded_model(model_id)
-    seen = foreseen(model, plan.works, market)
+    seen = foreseen(model, plan.works, market, most=scored)
     folded = fold(model, plan.works, market)
     write_heads(folded, heads, model_id=model_id, at=at)
     note_fidelity(seen, model_id=model_id, at=at)
@@ -167,7 +170,8 @@ def fold_unseen(
 def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome:
     heads = read_heads(model_id, pseudonyms)
     unseen = unseen_of(pseudonyms, heads)
-    folded = fold_unseen(model_id, heads, unseen, newest_market(model_id), at)
+    market = newest_market(model_id)
+    folded = fold_unseen(model_id, heads, unseen, market, at, scored=lines_to_score())
     versions = {twin.pseudonym: twin.stream_version for twin in folded}
     # A head may stand where its stream stands although the stream says otherwise: then there is
     # nothing unseen to fold, and only the stream has to be put right.

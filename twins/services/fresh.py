@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from events.selectors import StoredEvent, unseen_events
 from events.services import mark_advanced
+from twins.fidelity import lines_to_score
 from twins.folding import Folded, Head
 from twins.heads import decode_memory, moment_of, waiting_of
 from twins.markets import market_of_row
@@ -67,7 +68,8 @@ def _folded(pseudonym: UUID, at: datetime) -> LiveTwin | None:
     heads = {pseudonym: claimed.head} if claimed.head else {}
     unseen = {pseudonym: claimed.unseen} if claimed.unseen else {}
     market = market_of_row(claimed.market_row)
-    folded = fold_unseen(claimed.model_id, heads, unseen, market, at)
+    scored = lines_to_score(claimed.unseen[-1].event_id if claimed.unseen else None)
+    folded = fold_unseen(claimed.model_id, heads, unseen, market, at, scored=scored)
     mark_advanced(versions={pseudonym: claimed.version})
     if not folded or folded[0].forecast is None:  # nothing but the stream version moved
         return None
