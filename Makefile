@@ -7,7 +7,7 @@ DATA ?=
 KEEP ?= 1
 PORT ?= 8000
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test lint format bench lock clean
@@ -35,7 +35,7 @@ down: $(READY) ## Stop a stack that runs in the background
 	@$(BIN)/python manage.py down
 
 test: $(READY) ## Run all tests on a private PostgreSQL and Redis
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 lint: $(READY) ## Formatting, lints, types, import layers
 	@$(BIN)/ruff format --check .

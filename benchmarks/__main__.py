@@ -5,7 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import advancing, feeding, importing, ingesting, latency, simulating, training
+from benchmarks import (
+    advancing,
+    feeding,
+    growing,
+    importing,
+    ingesting,
+    latency,
+    simulating,
+    training,
+)
 from benchmarks.ground import ground
 from benchmarks.result import Result, write_json
 from dtoc_project.embedded import EmbeddedServerError
@@ -15,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Result | list[Result]]] = {
     "ingest": ingesting.run,
     "feed": feeding.run,
     "advance": advancing.run,
+    "growth": growing.run,
     "latency": latency.run,
     "simulate": simulating.run,
     "train": training.run,

@@ -28,13 +28,13 @@ def ground() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def shop_file(folder: Path, customers: int) -> Path:
-    """A year of a synthetic shop as Parquet."""
+def shop_file(folder: Path, customers: int, days: int = 365) -> Path:
+    """A synthetic shop as Parquet."""
     from ml.shop.config import ShopConfig
     from ml.shop.write import write_parquet
 
-    file = folder / f"shop-{customers}.parquet"
-    write_parquet(ShopConfig(customers=customers, days=365, seed=7), file)
+    file = folder / f"shop-{customers}-{days}.parquet"
+    write_parquet(ShopConfig(customers=customers, days=days, seed=7), file)
     return file
 
 

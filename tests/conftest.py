@@ -12,6 +12,7 @@ from django.conf import settings as project_settings
 from django.db import connection
 from oauth2_provider.models import get_access_token_model
 from rest_framework.test import APIClient
+from xdist.scheduler import LoadScopeScheduling
 
 from access.models import ApiClient
 from access.tokens import recent_tokens
@@ -22,22 +23,41 @@ from tests.events.builders import empty_event_store
 Api = Callable[..., APIClient]
 
 
-# What takes longest begins first, so that no worker is left with it at the end.
-LONGEST_FIRST = ("e2e", "faults", "twins", "ml")
+# Tests that share a stack, or that each drive one of their own: one worker runs them in turn, so
+# that the stack is built once and no two of a kind fight over the cores. They begin first.
+IN_TURN = ("e2e", "faults")
+# Of the others, those whose longest files would else be left over at the end.
+LONGEST_FIRST = ("twins", "ml", "events")
+ROOT = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays together; the tests that drive a whole stack share one."""
+class InTurn(LoadScopeScheduling):
+    """A file stays on one worker, a folder of ``IN_TURN`` too; in the order of the collection.
 
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(Path(__file__).parent).parts[0]
+    The mark ``xdist_group`` would be the usual way; with pytest 9.2 it has no effect (xdist #1386).
+    """
 
-    for item in items:
-        group = "the stack" if folder(item) == "e2e" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(folder(item), len(places)))
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        folder = folder_of(Path(self.config.rootpath / file))
+        return folder if folder in IN_TURN else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTurn:
+    config.option.loadscopereorder = False  # it would put files of many tests first
+    return InTurn(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after pytest-django, whose order holds in a file
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    yield
+    places = {name: place for place, name in enumerate(IN_TURN + LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(folder_of(item.path), len(places)))
+
+
+def folder_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0] if file.is_relative_to(ROOT) else ""
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from tests.e2e.conftest import Stack
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Stack
 
-PATIENCE_SECONDS = 150  # a lease that a killed worker held runs for 60
+PATIENCE_SECONDS = 600  # a lease that a killed worker held runs for 60
 
 
 def eventually(holds: Callable[[], bool], what: str) -> None:
@@ -22,7 +23,7 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 class Client:
     """Holds a token for every scope."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: "Stack") -> None:
         self.base = stack.base
         printed = stack.manage("create_client", "e2e", "--replace").splitlines()
         secrets = dict(line.split("=", 1) for line in printed if "=" in line)

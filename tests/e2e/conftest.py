@@ -13,8 +13,9 @@ import pytest
 
 from dtoc_project import ports
 from dtoc_project.supervisor import ROOT
+from tests.e2e.client import Client
 
-CUSTOMERS, DAYS = 300, 200
+CUSTOMERS, DAYS = 200, 200
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ def stack() -> Iterator[Stack]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="package")
+def client(stack: Stack) -> Client:
+    return Client(stack)
+
+
 def fill(stack: Stack) -> None:
     """A shop is imported and a model of it is active; nothing has been advanced yet."""
     shop = stack.home / "shop.parquet"
@@ -64,4 +70,4 @@ def fill(stack: Stack) -> None:
     run([sys.executable, "-m", "ml.shop", *size, str(shop)], stack.environment)
     stack.manage("migrate", "--verbosity", "0")
     stack.manage("import_events", str(shop), "--mapping", "synthetic_shop")
-    stack.manage("train_twin", "--epochs", "2", "--activate")
+    stack.manage("train_twin", "--epochs", "1", "--activate")

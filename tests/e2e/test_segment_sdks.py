@@ -17,7 +17,7 @@ from tests.e2e.client import Client
 from tests.e2e.conftest import Stack
 from tests.e2e.front import BUSY, DROP, LOSE, Front
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_800)]  # the stack's beginning is in it
 NODE = ROOT / "tests/e2e/segment_node"
 PATIENCE_SECONDS = 90
 
@@ -78,8 +78,9 @@ def sdk(request: pytest.FixtureRequest) -> Sdk:
 
 
 @pytest.fixture(scope="package")
-def client(stack: Stack) -> Client:
-    return Client(stack)
+def key(stack: Stack) -> str:
+    """Of one source for all tests, which tell themselves apart by their users."""
+    return write_key(stack)
 
 
 @pytest.fixture
@@ -114,9 +115,8 @@ def skus(client: Client, user: str) -> Counter[str]:
 
 
 def test_what_an_sdk_sends_arrives_as_the_right_events(
-    sdk: Sdk, stack: Stack, client: Client, user: str
+    sdk: Sdk, stack: Stack, client: Client, key: str, user: str
 ):
-    key = write_key(stack)
     messages = [
         {"kind": "identify", "userId": user, "traits": {"email": f"{user}@example.org"}},
         {"kind": "page", "userId": user, "name": "Home"},
@@ -139,16 +139,18 @@ def test_what_an_sdk_sends_arrives_as_the_right_events(
 
 
 def test_what_an_sdk_sends_packed_arrives_too(
-    python_sdk: Sdk, stack: Stack, client: Client, user: str
+    python_sdk: Sdk, stack: Stack, client: Client, key: str, user: str
 ):
-    said = python_sdk.send(stack.base, write_key(stack), views(user, 40), gzip=True)
+    said = python_sdk.send(stack.base, key, views(user, 40), gzip=True)
 
     assert said == {"errors": [], "delivered": 40}
     assert skus(client, user) == {f"G-{n}": 1 for n in range(40)}
 
 
-def test_a_device_becomes_its_user_with_an_alias(sdk: Sdk, stack: Stack, client: Client, user: str):
-    key, device = write_key(stack), f"device-{user}"
+def test_a_device_becomes_its_user_with_an_alias(
+    sdk: Sdk, stack: Stack, client: Client, key: str, user: str
+):
+    device = f"device-{user}"
 
     sdk.send(stack.base, key, [{**views(user)[0], "userId": None, "anonymousId": device}])
     sdk.send(stack.base, key, [{"kind": "alias", "userId": user, "previousId": device}])
@@ -157,11 +159,11 @@ def test_a_device_becomes_its_user_with_an_alias(sdk: Sdk, stack: Stack, client:
 
 
 def test_an_invalid_event_is_told_to_the_sender_once(
-    sdk: Sdk, stack: Stack, client: Client, user: str
+    sdk: Sdk, stack: Stack, client: Client, key: str, user: str
 ):
     too_much = {str(n): n for n in range(301)}
     with Front(stack.base) as front:
-        said = sdk.send(front.base, write_key(stack), views(user, properties=too_much))
+        said = sdk.send(front.base, key, views(user, properties=too_much))
 
     assert front.statuses == [400]
     assert said["delivered"] == 0
@@ -192,10 +194,10 @@ def test_who_is_rate_limited_waits_and_loses_nothing(
 
 
 def test_a_server_that_is_down_for_a_while_gets_everything_once(
-    sdk: Sdk, stack: Stack, client: Client, user: str
+    sdk: Sdk, stack: Stack, client: Client, key: str, user: str
 ):
     with Front(stack.base, plan=(DROP, DROP, BUSY)) as front:
-        said = sdk.send(front.base, write_key(stack), views(user, 3))
+        said = sdk.send(front.base, key, views(user, 3))
 
     assert front.statuses == [0, 0, 503, 200]
     assert said == {"errors": [], "delivered": 3}
@@ -203,11 +205,11 @@ def test_a_server_that_is_down_for_a_while_gets_everything_once(
 
 
 def test_an_answer_that_was_lost_on_its_way_stores_nothing_twice(
-    sdk: Sdk, stack: Stack, client: Client, user: str
+    sdk: Sdk, stack: Stack, client: Client, key: str, user: str
 ):
     """The server stored the batch, the sender never heard of it and sends it again."""
     with Front(stack.base, plan=(LOSE,)) as front:
-        said = sdk.send(front.base, write_key(stack), views(user, 3))
+        said = sdk.send(front.base, key, views(user, 3))
 
     assert front.statuses == [0, 200]
     assert said == {"errors": [], "delivered": 3}

@@ -1,6 +1,6 @@
 """One part of the exercise with killed workers, as a process of its own: ``latecomers PART ...``.
 
-``model [SEED]``, ``append EVENTS STREAMS LAG``, ``lag``, ``count``, ``spoil``.
+``models SEED ...``, ``append EVENTS STREAMS LAG``, ``count``, ``spoil``.
 """
 
 import os
@@ -19,14 +19,14 @@ BATCH = 200
 BEGUN = datetime(2026, 1, 5, tzinfo=UTC)
 
 
-def model(seed: int = 0) -> None:
-    """A small model with a mixture stands there, the first one active; its files are in place."""
+def models(*seeds: int) -> None:
+    """Small models with a mixture stand there, the first one active; their files are in place."""
     from tests.twins.builders import active_model, stored_model
 
-    if seed:
+    first, *others = seeds
+    active_model(seed=first)
+    for seed in others:
         stored_model(seed=seed)
-    else:
-        active_model()
 
 
 def append(events: int, streams: int, most_lag: int) -> None:
@@ -76,13 +76,6 @@ def _event(draw: random.Random, stream: UUID, number: int):
     )
 
 
-def lag() -> None:
-    """How many events the twins have not seen."""
-    from events.selectors import lagging_total
-
-    sys.stdout.write(f"lag {lagging_total()}")
-
-
 def count() -> None:
     """How many events are stored, and how the twins came to what they are."""
     from django.db.models import Count
@@ -106,7 +99,7 @@ def spoil() -> None:
     Twin.objects.filter(id=twin.id).update(memory={**twin.memory, "lines": 1})
 
 
-PARTS = {part.__name__: part for part in (model, append, lag, count, spoil)}
+PARTS = {part.__name__: part for part in (models, append, count, spoil)}
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtoc_project.settings")

@@ -2,9 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import closing
+
+import psycopg2
 
 from dtoc_project.supervisor import ROOT
 from tests.faults.site import Site
+
+FOLDED = "SELECT coalesce(sum(advanced_version), 0) FROM events_stream"
+LAG = "SELECT coalesce(sum(version - advanced_version), 0) FROM events_stream"
 
 
 def begun(found: Site, *arguments: str) -> "subprocess.Popen[str]":
@@ -19,3 +25,11 @@ def ended(process: "subprocess.Popen[str]") -> str:
     told, _ = process.communicate(timeout=3_000)
     assert process.returncode == 0, told
     return told.strip().splitlines()[-1] if told.strip() else ""
+
+
+def number(found: Site, statement: str) -> int:
+    """What the database answers, past the product."""
+    url = found.environment["DTOC_DATABASE_URL"]
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return int(cursor.fetchone()[0])

@@ -19,7 +19,8 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 PATIENCE_SECONDS = 60  # the socket's own, far above what an answer may take
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.2  # before it tries again
+BETWEEN_SECONDS = 0.2  # fresh batches
 
 
 def purchase(customer: str, event_id: str = "", **data: Any) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def batches(orders: Path, stop: Path) -> Iterator[list[dict[str, Any]]]:
     while not stop.exists():
         number += 1
         yield [purchase(f"load-{(number + i) % 50}") for i in range(10)]
-        time.sleep(0.02)
+        time.sleep(BETWEEN_SECONDS)
 
 
 def main(base: str, token: str, orders: Path, log: Path, stop: Path) -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("committed")]
 SMALL = {"writers": 4, "events": 2_000, "streams": 60, "largest_batch": 20}
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_eight_writers_and_two_readers_lose_double_and_reorder_nothing(
     environment: dict[str, str], tmp_path: Path
 ):

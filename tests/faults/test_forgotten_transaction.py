@@ -17,7 +17,7 @@ from tests.events.builders import rows, viewed
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("committed")]
 GUARD_SECONDS = 6
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 FORGETFUL = """
 import sys, django
 django.setup()

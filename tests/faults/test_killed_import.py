@@ -22,9 +22,9 @@ from tests.events.builders import empty_event_store, rows
 
 pytestmark = [pytest.mark.faults, pytest.mark.data]
 KILLS = 20
-ROWS = 40_000
-CHUNK_ROWS = 100
-PATIENCE_SECONDS = 60
+ROWS = 20_000
+CHUNK_ROWS = 50
+PATIENCE_SECONDS = 300
 EVENTS = """
 SELECT event_id, type, schema_version, occurred_at, data::text, metadata::text, version
 FROM events_event WHERE type <> 'customer_registered' ORDER BY event_id
@@ -97,7 +97,7 @@ def killed_once(command: list[str], environment: dict[str, str], rng: random.Ran
     return checkpoint()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("committed")
 def test_an_import_killed_twenty_times_equals_one_that_was_not(file, environment):
     rng = random.Random(20111209)
