@@ -7,7 +7,6 @@ one task for each shard. A lost nudge is made good by the periodic sweep.
 import atexit
 import logging
 import os
-import time
 from collections.abc import Iterable
 from functools import cache
 from threading import Event, Lock, Thread
@@ -25,6 +24,7 @@ TASK = "twins.advance_shard"
 EXPIRY_SECONDS = 10
 TIMEOUT_SECONDS = 2
 RESTING_SECONDS = 0.02
+LONGEST_END_SECONDS = 3 * TIMEOUT_SECONDS  # to connect, to ask, and to send the task
 
 
 def nudge_shards(shards: Iterable[int]) -> None:
@@ -88,7 +88,7 @@ class Messenger:
     def __init__(self) -> None:
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
-        atexit.register(self.send)
+        atexit.register(self.end)
 
     def tell(self, shards: set[int]) -> None:
         """Workers will be told of these shards; after the commit, as all nudges."""
@@ -106,19 +106,31 @@ class Messenger:
         if shards:
             nudge_shards(shards)
 
+    def end(self) -> None:
+        """All that was told is sent, and the thread is gone.
+
+        A thread that the end of the interpreter met inside the client of Redis would keep a lock
+        that the client's own clean-up waits for, and the process would never end.
+        """
+        self._ending.set()
+        self._told.set()
+        if self._thread is not None:
+            self._thread.join(LONGEST_END_SECONDS)
+        self.send()
+
     def _begin(self) -> None:
-        self._lock, self._told = Lock(), Event()
+        self._lock, self._told, self._ending = Lock(), Event(), Event()
         self._waiting = set()
         self._thread = None  # a fork does not take threads along
 
     def _run(self) -> None:
-        while self._told.wait():
+        while self._told.wait() and not self._ending.is_set():
             self._told.clear()
             try:
                 self.send()
             except Exception:  # the thread outlives whatever one message met
                 logger.exception("nudge lost", extra={"task": TASK})
-            time.sleep(RESTING_SECONDS)
+            self._ending.wait(RESTING_SECONDS)
 
 
 messenger = Messenger()

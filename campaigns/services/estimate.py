@@ -1,7 +1,7 @@
 """Runs with the response ``elasticity`` get their estimate, once."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
@@ -10,7 +10,9 @@ from django.db import transaction
 from campaigns.models import SimulationRun
 from common.canonical_json import sha256_hex
 from events.selectors import all_events_columns, treated_windows
-from ml.response import ElasticityEstimate, estimate_elasticity
+
+if TYPE_CHECKING:
+    from ml.response import ElasticityEstimate
 
 BEYOND_MS = 2**42  # later than any event (the year 2109); leaves room for two million customers
 
@@ -40,8 +42,10 @@ def with_estimate(run: SimulationRun) -> SimulationRun:
     return run
 
 
-def estimate_before(run: SimulationRun) -> ElasticityEstimate:
+def estimate_before(run: SimulationRun) -> "ElasticityEstimate":
     """The price elasticity that all purchase lines up to the run's moment show together."""
+    from ml.response import estimate_elasticity  # torch
+
     columns = all_events_columns(until=run.as_of, types=["item_purchased"])
     return estimate_elasticity(
         sku=columns["sku"].astype(np.object_),

@@ -13,7 +13,6 @@ from django.urls import reverse
 from campaigns.models import SimulationRun
 from campaigns.outcomes import Sums, total
 from campaigns.results import result_of
-from campaigns.rollouts import response_of, simulated
 from campaigns.selectors import simulation_of_operation
 from campaigns.services.estimate import with_estimate
 from campaigns.services.lease import Clock, kept_lease
@@ -115,6 +114,8 @@ def _work_on(run: SimulationRun, chunk: WorkChunk, holder: str, clock: Clock) ->
         detail = f"chunk {chunk.number} was begun {MOST_ATTEMPTS} times and never finished"
         _fail(run, code="chunk-never-finished", detail=detail, at=clock())
         return
+    from campaigns.rollouts import response_of, simulated  # torch: only where a chunk is computed
+
     with kept_lease(chunk_id=chunk.id, holder=holder, clock=clock):
         sums = simulated(run, chunk.number, response_of(run))
     finish_chunk(

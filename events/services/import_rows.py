@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,10 +11,12 @@ from common.ids import derived_id
 from events.cleaning import Doubtful
 from events.files import Broken, Chunk, RowFile
 from events.mapping import AnyMapping, Mapping
-from events.row_reader import RowReader
 from events.segment.convert import Converted
 from events.services.import_messages import MessageReader
 from events.services.intake import IntakeReport, Item
+
+if TYPE_CHECKING:
+    pass
 
 Counts = Counter[tuple[str, str]]
 # Of a row that holds several events: the worst of their ends.
@@ -56,6 +59,8 @@ class BatchReader:
     """Reads a file by a mapping, and goes on behind the rows that are stored."""
 
     def __init__(self, file: RowFile, mapping: AnyMapping) -> None:
+        from events.row_reader import RowReader  # pandas: only where a file is read
+
         self.file = file
         self.rows = RowReader(mapping) if isinstance(mapping, Mapping) else None
         self.messages = None if isinstance(mapping, Mapping) else MessageReader(mapping)

@@ -160,7 +160,7 @@ def test_a_cancelled_run_ends_at_the_next_chunk_and_has_no_result(
 
 def test_a_run_cancelled_within_its_last_chunk_has_no_result(shop: list[UUID], monkeypatch):
     run = started()
-    from campaigns.services import run as module
+    from campaigns import rollouts as module
 
     simulated = module.simulated
 

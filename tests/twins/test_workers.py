@@ -145,6 +145,27 @@ def test_the_messenger_goes_on_after_a_message_that_failed(monkeypatch, caplog):
 
 
 @pytest.mark.django_db
+def test_a_process_that_ends_sends_what_it_was_told_and_leaves_no_thread_behind(monkeypatch):
+    sent: list[set[int]] = []
+
+    def slowly(shards: set[int]) -> None:
+        time.sleep(0.2)
+        sent.append(shards)
+
+    monkeypatch.setattr(nudges, "nudge_shards", slowly)
+    messenger = nudges.Messenger()
+    messenger.tell({1})
+    until(lambda: not messenger._waiting)  # the thread is inside the first message
+    messenger.tell({2})
+    thread = messenger._thread
+
+    messenger.end()
+
+    assert sent == [{1}, {2}]
+    assert not thread.is_alive()
+
+
+@pytest.mark.django_db
 def test_a_process_that_forks_has_a_messenger_in_both(monkeypatch):
     out, back = os.pipe()
     messenger = nudges.Messenger()
