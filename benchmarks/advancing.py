@@ -7,13 +7,21 @@ from pathlib import Path
 
 from benchmarks.ground import shop_file
 from benchmarks.result import Result, compare
+from dtoc_project.supervisor import ROOT
 
 CUSTOMERS = 1_000
+ONLINE_RETAIL = ROOT.parent / "shared" / "data" / "online_retail.parquet"
 
 
 def run(folder: Path, rounds: int) -> Result:
-    """Events per second through claim, fold, forecast, heads and snapshots in one transaction."""
-    prepare(folder, CUSTOMERS)
+    """Events per second through claim, fold, forecast, heads and snapshots in one transaction.
+
+    Of Online Retail where the public data sets lie beside the checkout, else of a synthetic shop.
+    """
+    if ONLINE_RETAIL.exists():
+        learned(ONLINE_RETAIL, "online_retail")
+    else:
+        prepare(folder, CUSTOMERS)
     bare = _bare()
     _advanced()
     return compare(
@@ -27,14 +35,18 @@ def run(folder: Path, rounds: int) -> Result:
 
 
 def prepare(folder: Path, customers: int) -> None:
-    """A shop is imported and an untrained, full-size model of it is active."""
+    """A synthetic shop is imported and a hardly trained, full-size model of it is active."""
+    learned(shop_file(folder, customers), "synthetic_shop")
+
+
+def learned(file: Path, mapping: str) -> None:
+    """The same of any file."""
     from common.clock import now
     from events.mapping import load_mapping
     from events.services.importing import import_file
     from twins.services import TrainingOptions, activate_model, train_model
 
-    file = shop_file(folder, customers)
-    import_file(path=file, mapping=load_mapping("synthetic_shop"), at=now())
+    import_file(path=file, mapping=load_mapping(mapping), at=now())
     version = train_model(TrainingOptions(epochs=1), at=now(), on_epoch=lambda report: None)
     activate_model(model_id=version.id, at=now(), reason="benchmark")
 

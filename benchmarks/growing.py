@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.advancing import forget_twins, learned
 from benchmarks.ground import shop_file
 from benchmarks.result import Result
 
@@ -29,7 +30,7 @@ class _Advanced:
 
 def run(folder: Path, rounds: int) -> Result:
     """Of one round: what is compared differs by far more than rounds do."""
-    _learned(folder)
+    learned(shop_file(folder, TRAINED_ON, days=DAYS), "synthetic_shop")
     few, many = _advanced(folder, FEW), _advanced(folder, MANY)
     return Result(
         name="growth",
@@ -46,16 +47,6 @@ def run(folder: Path, rounds: int) -> Result:
     )
 
 
-def _learned(folder: Path) -> None:
-    """A full-size model of a small shop is active; the items of all shops are the same."""
-    from common.clock import now
-    from twins.services import TrainingOptions, activate_model, train_model
-
-    _imported(folder, TRAINED_ON)
-    version = train_model(TrainingOptions(epochs=1), at=now(), on_epoch=lambda report: None)
-    activate_model(model_id=version.id, at=now(), reason="benchmark")
-
-
 def _imported(folder: Path, customers: int) -> None:
     from common.clock import now
     from events.mapping import load_mapping
@@ -66,7 +57,6 @@ def _imported(folder: Path, customers: int) -> None:
 
 
 def _advanced(folder: Path, customers: int) -> _Advanced:
-    from benchmarks.advancing import forget_twins
     from twins.selectors import events_total
 
     _imported(folder, customers)
