@@ -15,16 +15,14 @@ if TYPE_CHECKING:
 class Forecast:
     """The predictions of one twin as of its last event.
 
-    ``top_items`` are for the first line of the next order, ``continuing_items`` for the next line
-    where the present order goes on (probability ``same_order``). ``next_basket`` are the items that
-    the next order has likeliest, empty where the model does not say. ``market_day``, where the
-    model reads a market, is the day at whose midnight it stood, counted from 1970. The line total
-    is for the first line of the next order: ``mu`` and ``sigma`` of its logarithm, averaged over
-    the top items.
+    ``top_items`` are for the first line of the next order; ``same_order`` is the probability that
+    the present one goes on. ``next_basket`` are the items that the next order has likeliest, empty
+    where the model does not say. ``market_day``, where the model reads a market, is the day at
+    whose midnight it stood, counted from 1970. The line total is for the first line of the next
+    order: ``mu`` and ``sigma`` of its logarithm, averaged over the top items.
     """
 
     top_items: tuple[tuple[str, float], ...]
-    continuing_items: tuple[tuple[str, float], ...]
     same_order: float
     time_to_order: TimeToOrder
     buying: Buying
@@ -38,9 +36,6 @@ class Forecast:
         """Return the forecast for JSON; ``timing.predictions`` reads it."""
         return {
             "top_items": [{"sku": sku, "probability": p} for sku, p in self.top_items],
-            "continuing_items": [
-                {"sku": sku, "probability": p} for sku, p in self.continuing_items
-            ],
             "next_basket": [item.as_dict(n) for n, item in enumerate(self.next_basket, start=1)],
             "same_order": self.same_order,
             "market_day": self.market_day,

@@ -72,23 +72,19 @@ def _block(
     own = _own(model.rhythm, states)
     times, buying = rhythms(model.rhythm, states, own)
     if model.next_item is None:
-        opening, continuing = (_by_network(model, h, same_order, top) for same_order in (0, 1))
+        opening = _by_network(model, h, top)
         next_baskets: list[Basket] = [()] * len(states)
     else:
         market = market or model.next_item.market
         memories = [Memory.from_bytes(memory) for memory in states.items]
         order_ms = expected_order_ms(model.rhythm, states, own)
-        opening, continuing = _by_mixture(
-            model, model.next_item, states, memories, order_ms, top, market
-        )
+        opening = _by_mixture(model, model.next_item, states, memories, order_ms, top, market)
         next_baskets = _baskets(model, model.next_item, memories, order_ms, market)
     same = torch.sigmoid(output.same_order_logit).tolist()
     totals = _line_totals(model, h, (opening.rows, opening.shares))
-    ranked = zip(opening.ranked(), continuing.ranked(), strict=True)
     return [
         Forecast(
-            top_items=first,
-            continuing_items=later,
+            top_items=items,
             same_order=same[row],
             time_to_order=times[row],
             buying=buying[row],
@@ -98,7 +94,7 @@ def _block(
             market_day=market.day if market and model.next_item else None,
             next_basket=next_baskets[row],
         )
-        for row, (first, later) in enumerate(ranked)
+        for row, items in enumerate(opening.ranked())
     ]
 
 
@@ -129,9 +125,10 @@ def rhythms(
     return times, buying
 
 
-def _by_network(model: TwinModel, h: Tensor, same_order: int, top: int) -> _Items:
-    known = torch.full((len(h),), same_order, device=h.device)
-    scores = torch.softmax(model.item_logits(h, known), dim=-1)
+def _by_network(model: TwinModel, h: Tensor, top: int) -> _Items:
+    """Return the likeliest items for the line that opens the next order."""
+    opens = torch.zeros(len(h), device=h.device)
+    scores = torch.softmax(model.item_logits(h, opens), dim=-1)
     shares, rows = scores.topk(min(top, model.vocabulary), dim=-1)
     return _Items(model.dictionaries.items, rows, rows, shares)
 
@@ -144,19 +141,16 @@ def _by_mixture(
     order_ms: Integers,
     top: int,
     market: Snapshot,
-) -> tuple[_Items, _Items]:
-    """Return the likeliest items for the line that opens the next order, and one that goes on."""
-    tellings = [
-        Told(np.zeros(len(states), np.bool_), order_ms),
-        Told(np.ones(len(states), np.bool_), states.clock_ms),
-    ]
+) -> _Items:
+    """Return the same by all components."""
+    opens = Told(np.zeros(len(states), np.bool_), order_ms)
     h = states.h if mixture.network else None
-    found = []
-    for share in mixture.distributions(memories, market, tellings, h=h):
-        shares, places = torch.from_numpy(share).to(model.device).topk(min(top, share.shape[1]))
-        rows = model.next_item_rows.to(model.device)[places]
-        found.append(_Items(mixture.frame.vocabulary, places, rows, shares))
-    return found[0], found[1]
+    share = torch.from_numpy(mixture.distribution(memories, market, told=opens, h=h)).to(
+        model.device
+    )
+    shares, places = share.topk(min(top, share.shape[1]))
+    rows = model.next_item_rows.to(model.device)[places]
+    return _Items(mixture.frame.vocabulary, places, rows, shares)
 
 
 def _baskets(

@@ -96,26 +96,13 @@ class Mixture:
         Raises:
             NetworkStateMissing: there is a network but no ``h``, or the other way round.
         """
-        return self.distributions(memories, market, [told], h=h)[0]
-
-    def distributions(
-        self,
-        memories: Sequence[Memory],
-        market: Snapshot,
-        tellings: Sequence[Told | None],
-        *,
-        h: Singles | None = None,
-    ) -> list[Singles]:
-        """Return ``distribution`` for each telling, from one look at the components."""
         shares = self._shares(h)
-        found = [np.empty((len(memories), market.items), np.float32) for _ in tellings]
+        found = np.empty((len(memories), market.items), np.float32)
         for rows in _blocks(len(memories)):
             views, moments = Views.of(memories[rows]), Moments.of(memories[rows])
             components = Components.of(views, market, tuple(share[rows] for share in shares))
-            asked = [told and told.rows(rows) for told in tellings]
-            mixtures = self._mixed(components, views, moments, market, asked)
-            for whole, part in zip(found, mixtures, strict=True):
-                whole[rows] = part
+            asked = (told and told.rows(rows),)
+            (found[rows],) = self._mixed(components, views, moments, market, asked)
         return found
 
     def score_looks(

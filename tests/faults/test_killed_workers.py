@@ -74,7 +74,7 @@ def test_workers_that_are_killed_all_the_time_leave_every_twin_right():
         verified = found.manage("verify_twins", "--all").strip()
         counted = ended(begun(found, "count"))
         ended(begun(found, "spoil"))
-        with pytest.raises(AssertionError, match=f"1 differences in {STREAMS} twins"):
+        with pytest.raises(AssertionError, match=f"1 differences in {STREAMS:,} twins"):
             found.manage("verify_twins", "--all")  # or it would not have noticed
     exercise = f"{told}; {kills} kills, {flushes} times Redis flushed in {seconds:.0f} s"
     sys.stdout.write(f"\n{exercise}\n{counted}\n{verified}\n")
