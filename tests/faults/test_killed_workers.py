@@ -80,7 +80,7 @@ def test_workers_that_are_killed_all_the_time_leave_every_twin_right():
     sys.stdout.write(f"\n{exercise}\n{counted}\n{verified}\n")
     assert kills >= KILLS
     assert flushes > 0
-    assert verified.startswith(f"0 differences in {STREAMS} twins")
+    assert verified.startswith(f"0 differences in {STREAMS:,} twins")
     assert "lag" not in verified
     assert counted.startswith(f"{EVENTS} events, 0 parked")
     assert "rewound" in counted or "refolded" in counted  # something did come late
