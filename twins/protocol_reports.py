@@ -138,8 +138,9 @@ class Evaluation:
         states = self._twin("C", self.ask.cut)
         spells = {TWIN: states.spell_likelihood} if states else {}
         counts = {TWIN: states.expected} if states else {}
+        cuts = {TWIN: states.expected_anew} if states else {}
         report = run_timing.run(
-            self.lines, cut_day=cut, spell_scorers=spells, count_scorers=counts,
+            self.lines, cut_day=cut, spell_scorers=spells, count_scorers=counts, cut_scorers=cuts,
             draws=self.ask.draws, stage=stage,
         )  # fmt: skip
         return [report]

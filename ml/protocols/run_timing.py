@@ -50,6 +50,7 @@ NOTES = (
 
 SpellScorer = Callable[[Spells], Floats]
 CountScorer = Callable[[Counts, int, int], Expected]
+CutScorer = Callable[[Counts, int, int], Floats]
 
 
 def run(
@@ -59,12 +60,14 @@ def run(
     horizon: int = HORIZON_DAYS,
     spell_scorers: Mapping[str, SpellScorer] | None = None,
     count_scorers: Mapping[str, CountScorer] | None = None,
+    cut_scorers: Mapping[str, CutScorer] | None = None,
     draws: int = 300,
     stage: Stage = quiet,
 ) -> ProtocolReport:
     """Return the figures of all baselines and of models that saw nothing from ``cut_day`` on.
 
-    ``count_scorers`` say what each customer is expected to do in so many days from a cut on.
+    ``count_scorers`` say what each customer is expected to do in so many days from a cut on;
+    ``cut_scorers`` on how many days each buys, learned anew from what came before any cut.
 
     Raises:
         NothingToPredict: nobody bought before the cut, or nothing after it.
@@ -85,7 +88,7 @@ def run(
         advance(1)
         _spend(report, counts, horizon, expected, draws)
         advance(1)
-        _cuts(report, days, cut_day, horizon, draws)
+        _cuts(report, days, cut_day, horizon, cut_scorers or {}, draws)
         advance(1)
     return report
 
@@ -194,17 +197,27 @@ def _spend(
         report.add(name, {f"revenue.{metric}": figure for metric, figure in figures.items()})
 
 
-def _cuts(report: ProtocolReport, days: PurchaseDays, cut: int, horizon: int, draws: int) -> None:
+def _cuts(
+    report: ProtocolReport,
+    days: PurchaseDays,
+    cut: int,
+    horizon: int,
+    scorers: Mapping[str, CutScorer],
+    draws: int,
+) -> None:
     """The same rules at several cuts, each fitted before it: season moves every figure."""
     opening = int(days.day.min())
     rows = []
+    gains: dict[str, list[float]] = {}
     for back in EARLIER_CUTS_DAYS:
         if cut - back <= opening + horizon:
             continue
-        actual = Counts.of(days, cut - back, horizon).bought.astype(np.float64)
+        counts = Counts.of(days, cut - back, horizon)
+        actual = counts.bought.astype(np.float64)
         drawn = CustomerDraws(len(actual), draws=draws, seed=0)
         date = str(np.datetime64(cut - back, "D"))
         found = _fitted_counts(days, cut - back, horizon)
+        found |= {name: scorer(counts, cut - back, horizon) for name, scorer in scorers.items()}
         for name, predicted in found.items():
             figures: dict[str, Figure] = {
                 "rmse": drawn.figure(rmse, predicted, actual),
@@ -214,6 +227,9 @@ def _cuts(report: ProtocolReport, days: PurchaseDays, cut: int, horizon: int, dr
             report.add(name, {f"cut_{date}.{metric}": figure for metric, figure in figures.items()})
             cells = (cell(figures[metric]) for metric in ("rmse", "rmse_gain", "auc"))
             rows.append((f"{date}: {name}", *cells, f"{bias(predicted, actual):.2f}"))
+            gains.setdefault(name, []).append(figures["rmse_gain"]["value"])
+    means = (f"{name} {np.mean(values):+.3f}" for name, values in gains.items())
+    report.notes.append(f"RMSE against NBD, mean of the cuts: {', '.join(means)}")
     headings = ("cut", "RMSE", "RMSE against NBD", "AUC any", "predicted / actual")
     report.grids.append(Grid("Several cuts", headings, tuple(rows)))
 

@@ -19,8 +19,10 @@ from ml.protocols.next_line_parts import Popularity
 from ml.rhythm.days import PurchaseDays
 from ml.rhythm.fit import Ended
 from ml.rhythm.likelihood import Waiting
+from ml.rhythm.model import Rhythm
 from ml.rhythm.spells import Counts, Spells
 from ml.rhythm.statistics import Purchases
+from ml.timing import DAY_MS
 from ml.training import EpochReport, TrainingConfig, train
 from ml.twin import TwinModel
 
@@ -121,10 +123,7 @@ class TwinStatesOfLines:
 
     def expected(self, counts: Counts, cut_day: int, horizon: int) -> Expected:
         """Return what each customer is expected to do in the ``horizon`` days from the cut."""
-        past = self.lines.events().rows(self.lines.day < cut_day)
-        every = Purchases.none(self.lines.customers).folded(past)
-        known = every.rows(counts.customer)
-        rhythm = self.model.rhythm
+        known, rhythm = self._known(counts, cut_day), self.model.rhythm
         nobody = np.zeros(len(known), np.int64)  # everybody has bought: no other clock is read
         own = rhythm.own(known, nobody, nobody)
         began = np.full(len(known), cut_day)
@@ -133,3 +132,17 @@ class TwinStatesOfLines:
             purchase_days=rhythm.counts.purchase_days(rhythm.law, known, cut_day, horizon),
             spend=rhythm.counts.spend_per_day(known),
         )
+
+    def expected_anew(self, counts: Counts, cut_day: int, horizon: int) -> Floats:
+        """Return on how many days each buys, by a rhythm that is learned before that very cut.
+
+        All that the twins say of it comes from their rhythm; the network has no part in it.
+        """
+        past = self.lines.events().rows(self.lines.day < cut_day)
+        rhythm = Rhythm.fit(past, cut_off_ms=cut_day * DAY_MS)
+        known = self._known(counts, cut_day)
+        return rhythm.counts.purchase_days(rhythm.law, known, cut_day, horizon)
+
+    def _known(self, counts: Counts, cut_day: int) -> Purchases:
+        past = self.lines.events().rows(self.lines.day < cut_day)
+        return Purchases.none(self.lines.customers).folded(past).rows(counts.customer)

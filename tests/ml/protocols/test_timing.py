@@ -241,3 +241,19 @@ def test_a_run_reports_all_five_tables():
     assert len(titles) == 8
     assert "count.rmse" in report.methods[NBD]
     assert report.methods["gamma-exponential"]["log_likelihood"]["value"] < 0
+
+
+def test_a_model_is_asked_at_every_cut_beside_the_rules():
+    lines = shop([(f"c{n % 40}", 3 * n % 211, f"o{n}", "a") for n in range(900)])
+    asked = []
+
+    def truth(counts, cut_day, horizon):
+        asked.append((cut_day, horizon))
+        return counts.bought.astype(float)
+
+    report = run(lines, cut_day=D + 200, draws=20, cut_scorers={"who knows it": truth})
+
+    gains = {k: v for k, v in report.methods["who knows it"].items() if k.endswith("rmse_gain")}
+    assert len(asked) == len(gains) > 1
+    assert {figure["value"] for figure in gains.values()} == {-1.0}
+    assert any("who knows it -1.000" in note for note in report.notes)
