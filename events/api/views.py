@@ -43,7 +43,7 @@ from events.errors import (
     StreamClosed,
 )
 from events.services import Policy, Result, ingest
-from events.subscribers import representation_of
+from events.subscribers import representation_of, word_held
 
 LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="50 where left out, at most 500")
 AFTER = OpenApiParameter("after", OpenApiTypes.STR, description="the cursor of an earlier answer")
@@ -121,9 +121,16 @@ class EventsView(RateLimited, APIView):
             may_register=may(request, "identities:write"),
             needs_event_id=not sent.is_single,
         )
+        if sent.is_single and _prefers_representation(request):
+            with word_held() as word:
+                (result,) = ingest(items=sent.items, policy=policy).results
+                answer = _represented(result, at)
+                if answer is not None:
+                    word.forget()  # the twin has seen it: no worker is needed
+            return answer or _single(result)
         report = ingest(items=sent.items, policy=policy)
         if sent.is_single:
-            return _preferred(request, report.results[0], at) or _single(report.results[0])
+            return _single(report.results[0])
         is_clean = report.total("quarantined") == report.total("refused") == 0
         return json_response(report_body(report), 200 if is_clean else 207)
 
@@ -184,15 +191,18 @@ class CustomerEventsView(APIView):
         )
 
 
-def _preferred(request: Request, result: Result, at: datetime) -> HttpResponse | None:
-    """The new twin, where the sender prefers it, may read it, and the event is stored (RFC 7240).
+def _prefers_representation(request: Request) -> bool:
+    """Whether the sender prefers the new twin (RFC 7240) and may read it."""
+    wishes = request.META.get("HTTP_PREFER", "").replace(" ", "").lower().split(",")
+    return REPRESENTATION in wishes and may(request, "twins:read")
+
+
+def _represented(result: Result, at: datetime) -> HttpResponse | None:
+    """The new twin where the event is stored and there is one.
 
     None otherwise: a preference may always be passed over, and then the answer does not name it.
     """
-    wishes = request.META.get("HTTP_PREFER", "").replace(" ", "").lower().split(",")
-    if REPRESENTATION not in wishes or result.stream is None or not may(request, "twins:read"):
-        return None
-    if result.outcome not in ("accepted", "duplicate") or result.reason:
+    if result.stream is None or result.outcome not in ("accepted", "duplicate") or result.reason:
         return None
     found = representation_of(result.stream, at)
     if found is None:

@@ -5,10 +5,13 @@ from datetime import datetime
 
 import pytest
 from django.conf import settings as project_settings
+from django.db import OperationalError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.api.renderers import MillisecondJSONRenderer
+from common.locks import slot_of
+from events import subscribers
 from events.catalogue import ItemViewed
 from tests.builders import DAY, NOON
 from tests.events.builders import sent
@@ -165,6 +168,42 @@ def happen_once(pseudonym, what, moment, order):
 
 def twin_or_none(pseudonym):
     return Twin.objects.filter(pseudonym=pseudonym).first()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    heard: list[set[int]] = []
+    monkeypatch.setattr(subscribers, "_callbacks", [lambda shards: heard.append(set(shards))])
+    return heard
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_worker_is_called_for_what_the_call_has_done_itself(crm, someone, told):
+    crm.post(URL, purchase(someone), **PREFER)
+    assert told == []
+
+    crm.post(URL, purchase(someone) | {"data": {**purchase(someone)["data"], "order_id": "o-10"}})
+    assert told == [{slot_of(someone) % 16}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_called_where_no_twin_could_be_answered(crm, told):
+    someone = customer()
+
+    crm.post(URL, purchase(someone), **PREFER)  # no model is active
+
+    assert told == [{slot_of(someone) % 16}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_is_called_where_the_call_broke_off(crm, someone, told, monkeypatch):
+    def broken(*args):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("events.api.views.representation_of", broken)
+
+    assert crm.post(URL, purchase(someone), **PREFER).status_code == 503
+    assert told == [{slot_of(someone) % 16}]
 
 
 def test_sent_again_it_answers_the_twin_and_stores_nothing(crm, someone):
