@@ -58,7 +58,7 @@ def test_the_store_answers_and_holds_what_the_model_does(history):
         for stream, events in model.streams.items()
         for version, (number, sku) in enumerate(events, start=1)
     }
-    assert {(e.stream, e.version, e.event_id, e.data) for e in stored} == expected
+    assert {(e.stream, e.version, UUID(e.event_id), e.data) for e in stored} == expected
     assert len(stored) == len(expected)
 
 
