@@ -2,9 +2,11 @@
 
 import csv as plain_csv
 import gzip
+import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +40,38 @@ class ParquetReader:
                 yield Piece(pa.Table.from_batches([batch]).select(columns), read / total)
 
 
+class UntilDamage(io.RawIOBase):
+    """What a gzip file holds, up to the last whole line before it is damaged.
+
+    Arrow reads ahead, and an error that it meets there overtakes rows that were read well: how many
+    would be chance. So the file just ends for it, and whoever reads asks for the damage afterwards.
+    """
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self.damage: Exception | None = None
+        self._file = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._begun = b""  # the last line, as far as it has come
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        """Return whole lines, about as many bytes as asked for; nothing at the end."""
+        parts, length, ended = [self._begun], 0, False
+        while not ended and (length < size or b"\n" not in parts[-1]):
+            try:
+                more = self._file.read1(size)
+            except (EOFError, OSError, zlib.error) as error:
+                self.damage, more = error, b""
+            parts.append(more)
+            length += len(more)
+            ended = not more
+        lines, newline, self._begun = b"".join(parts).rpartition(b"\n")
+        if ended and self.damage is None:  # the last line needs no newline
+            newline, self._begun = newline + self._begun, b""
+        return lines + newline
+
+
 class CsvReader:
     """UTF-8, commas, a header line; every value is text: what it means, the mapping decides."""
 
@@ -53,13 +87,18 @@ class CsvReader:
 
     def pieces(self, columns: list[str]) -> Iterator[Piece]:
         size = max(self.path.stat().st_size, 1)
-        with pa.OSFile(str(self.path)) as raw:
-            stream = pa.CompressedInputStream(raw, "gzip") if self.is_gzip else raw
-            with csv.open_csv(stream, **self._options(columns)) as reader:
-                yield self._piece(reader.schema.empty_table().select(columns), 0.0)
-                for batch in reader:
-                    done = 1.0 if raw.closed else raw.tell() / size
-                    yield self._piece(pa.Table.from_batches([batch]).select(columns), done)
+        with self.path.open("rb") as raw:
+            unpacked = UntilDamage(raw) if self.is_gzip else None
+            try:
+                with csv.open_csv(unpacked or raw, **self._options(columns)) as reader:
+                    yield self._piece(reader.schema.empty_table().select(columns), 0.0)
+                    for batch in reader:
+                        done = 1.0 if raw.closed else raw.tell() / size
+                        yield self._piece(pa.Table.from_batches([batch]).select(columns), done)
+            except pa.ArrowInvalid as error:  # of a file that is damaged before its first row, say
+                raise (unpacked and unpacked.damage) or error from error
+            if unpacked is not None and unpacked.damage is not None:
+                raise unpacked.damage
 
     def _piece(self, table: pa.Table, done: float) -> Piece:
         broken, self._broken = self._broken, []
