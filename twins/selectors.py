@@ -180,10 +180,12 @@ def live_twin(pseudonym: UUID) -> LiveTwin | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    model_id, name, sha256, stream_version, memory, forecast, *columns = row
+    *model, stream_version, memory, forecast = row[:6]
+    columns = row[6:]
     twin = Twin(
         pseudonym=pseudonym,
-        model_version=ModelVersion(id=model_id, name=name, sha256=sha256),
+        # What is not read here is loaded where somebody asks the version for it.
+        model_version=ModelVersion.from_db(connection.alias, ("id", "name", "sha256"), model),
         memory=msgspec.json.decode(memory),
         forecast=msgspec.json.decode(forecast),
         **dict(zip(LIVE_COLUMNS, columns, strict=True)),

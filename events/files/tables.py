@@ -58,7 +58,7 @@ class UntilDamage(io.RawIOBase):
     def read(self, size: int = BLOCK_BYTES) -> bytes:
         """Return whole lines, about as many bytes as asked for; nothing at the end."""
         parts, length, ended = [self._begun], 0, False
-        while not ended and (length < size or b"\n" not in parts[-1]):
+        while length < size and not ended:
             try:
                 more = self._file.read1(size)
             except (EOFError, OSError, zlib.error) as error:
@@ -66,9 +66,13 @@ class UntilDamage(io.RawIOBase):
             parts.append(more)
             length += len(more)
             ended = not more
-        lines, newline, self._begun = b"".join(parts).rpartition(b"\n")
-        if ended and self.damage is None:  # the last line needs no newline
-            newline, self._begun = newline + self._begun, b""
+        whole, self._begun = b"".join(parts), b""
+        lines, newline, rest = whole.rpartition(b"\n")
+        if self.damage is not None:
+            return lines + newline
+        if ended or not newline:  # the last line needs none; a line as long as this Arrow refuses
+            return whole
+        self._begun = rest
         return lines + newline
 
 

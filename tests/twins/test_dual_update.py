@@ -19,6 +19,7 @@ from tests.twins.builders import advance_everything, customer, happen, orders, t
 from twins.api.serializers import TwinSerializer
 from twins.documents import twin_document
 from twins.models import Twin, TwinPayload
+from twins.selectors import live_twin
 from twins.services import fresh_twin, verify_twins
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +98,17 @@ def test_one_look_and_two_writes_bring_a_twin_up_to_date(
     stored = twin(someone)
     for name in ("memory", "forecast", "clock_at", "fold_mode", "waits_since", "waiting_events"):
         assert getattr(fresh.twin, name) == getattr(stored, name)
+
+
+def test_what_a_reader_is_not_shown_of_the_model_is_loaded_when_asked_for(someone, model):
+    stored = twin(someone)
+
+    live = live_twin(someone).twin
+
+    assert live == stored
+    assert (live.model_version.state, live.model_version.report) == ("active", model.report)
+    for field in TwinPayload._meta.get_fields():
+        assert getattr(live, field.name) == getattr(stored, field.name)
 
 
 def test_late_events_beyond_the_budget_wait_here_too(someone, model):

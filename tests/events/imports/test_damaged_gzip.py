@@ -3,6 +3,7 @@
 import gzip
 import zlib
 
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ lines = st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), ma
 
 
 @settings(deadline=None)
-@given(lines, st.booleans(), st.integers(1, 50), st.data())
+@given(lines, st.booleans(), st.integers(41, 200), st.data())  # no line is longer
 def test_what_comes_are_whole_lines_and_all_of_them_where_nothing_is_damaged(
     tmp_path_factory, made, ends, size, data
 ):
@@ -66,3 +67,12 @@ def test_a_file_that_is_damaged_before_its_first_row_says_so(tmp_path):
     path.write_bytes(gzip.compress(b"n,text\n1,2\n")[:12])
 
     assert isinstance(rows_of(path)[1], EOFError)
+
+
+def test_a_line_without_end_is_not_gathered_in_memory(tmp_path):
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(bytes(10_000_000)))
+
+    with path.open("rb") as file:
+        assert len(UntilDamage(file).read(1_000)) == 1_000
+    assert isinstance(rows_of(path)[1], pa.ArrowInvalid)
