@@ -17,6 +17,7 @@ from psycopg2.extras import execute_values
 
 from twins.folding import Folded, Head
 from twins.models import Twin
+from twins.pointer import LOCK_CLASS, POINTER
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS = 86_400_000
@@ -53,6 +54,11 @@ INSERT INTO twins_twinsnapshot (pseudonym, model_version_id, stream_version, clo
 VALUES %s ON CONFLICT (pseudonym, model_version_id, stream_version) DO NOTHING
 """
 
+# Made by the migration `look_and_settle`; in the order of `UPSERT`.
+SETTLE = (
+    "SELECT twins_settle(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::xid, %s, %s)"
+)
+
 _encode = msgspec.json.Encoder().encode
 decode_memory = msgspec.json.Decoder(dict[str, int]).decode
 
@@ -79,7 +85,7 @@ def write_heads(
 ) -> None:
     """The results are stored, with a snapshot of each twin where one is due."""
     changed = [twin for twin in folded if twin.forecast is not None]
-    due = {twin.pseudonym for twin in changed if _snapshot_due(twin, heads.get(twin.pseudonym))}
+    due = {twin.pseudonym for twin in changed if snapshot_due(twin, heads.get(twin.pseudonym))}
     rows = [_row(twin, model_id) for twin in changed]
     tails = [_tail(twin, due, heads.get(twin.pseudonym), rebuilt, at) for twin in changed]
     snapshots = [
@@ -103,12 +109,32 @@ def write_heads(
             cursor.execute(TOUCH, [at, *columns, model_id])
 
 
+def settle_head(
+    twin: Folded, head: Head | None, token: str | None, *, model_id: UUID, at: datetime
+) -> int | None:
+    """One twin is stored, with a snapshot where one is due, and its stream marked as folded so far.
+
+    Returns the last version of the stream. None where anything has moved since ``head`` was read
+    (``token`` is that state of its row): then nothing is stored. Where a snapshot is due it needs a
+    transaction.
+    """
+    due = {twin.pseudonym} if snapshot_due(twin, head) else set()
+    row, tail = _row(twin, model_id), _tail(twin, due, head, False, at)
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        cursor.execute(SETTLE, [*row, *tail, token, LOCK_CLASS, POINTER])
+        (version,) = cursor.fetchone()
+        if version is not None and due:
+            execute_values(cursor.cursor, SNAPSHOT, [(*row, at)])
+    return None if version is None else int(version)
+
+
 def moment_of(milliseconds: int) -> datetime | None:
     """A time of the memory as a moment; 0 means that there is none."""
     return EPOCH + timedelta(milliseconds=milliseconds) if milliseconds else None
 
 
-def _snapshot_due(twin: Folded, head: Head | None) -> bool:
+def snapshot_due(twin: Folded, head: Head | None) -> bool:
+    """Whether a snapshot is kept of the twin: every so many events, and every day that it acts."""
     if _waits(twin, head):
         return False  # it is not the fold of all events of its version
     if head is None or not head.snapshot_version:

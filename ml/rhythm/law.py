@@ -22,6 +22,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+import numpy as np
+
 WEEK = 7
 HOURS = 24
 HOUR_MS = 3_600_000
@@ -31,6 +33,7 @@ RATIO_KNOTS = (-3, -2, -1, 0, 1)  # of the logarithm of days waited over the own
 MANY_GAPS, LONG_DAYS, HIGH_SPEND = 3.0, 30.0, 0.5  # where slopes may change
 FORTNIGHT_TWICE, MONTH = 28, (26, 30)
 MOST_LOG_FACTOR = 5.0
+FAR = 100.0  # no ratio of two times is so many e-folds
 OWN_COLUMNS = 12
 WAITED_COLUMNS = len(WAITED_KNOTS) + len(RATIO_KNOTS) + 9
 
@@ -155,18 +158,23 @@ class Law:
         passed_before = self.time(xp, own.last_day + asked - 1) - before
         known = own.scale + passed_before
         base = own.shape * xp.log1p((passed - passed_before) / known)
-        columns = waited_columns(
-            xp,
-            waited=real(xp, at_most(xp, asked, self.longest_days)),
-            own_gap=own.scale / own.shape,
-            gap_days=own.gap_days,
-            gap_before_days=own.gap_before_days,
-        )
-        factor = own.bought * (own.level + weighted(self.waited, columns))
+        factor = own.bought * (own.level + self._waited(xp, own, asked))
         factor = at_least(xp, at_most(xp, factor, MOST_LOG_FACTOR), -MOST_LOG_FACTOR)
         factor = xp.where(asked > self.longest_days, at_most(xp, factor, 0.0), factor)
         hazard = base * xp.exp(factor)
         return xp.where(waited > 0, hazard, 0.0 * hazard)
+
+    def _waited(self, xp: Any, own: Own, asked: Any) -> Any:
+        """Return the part of the log factor that changes with the days waited."""
+        waited, own_gap = at_most(xp, asked, self.longest_days), own.scale / own.shape
+        if not hasattr(waited, "new_tensor"):
+            looked_up = tabled(self.waited, self.longest_days)
+            return looked_up.sum(waited, own_gap, own.gap_days, own.gap_before_days)
+        columns = waited_columns(
+            xp, waited=real(xp, waited), own_gap=own_gap, gap_days=own.gap_days,
+            gap_before_days=own.gap_before_days,
+        )  # fmt: skip
+        return weighted(self.waited, columns)
 
     def day_share(self, xp: Any, of_day_ms: Any) -> Any:
         """Return how much of a day's business is over at these milliseconds of the day."""
@@ -195,6 +203,54 @@ def _running_hours(hours: tuple[float, ...]) -> list[float]:
     """Return how much of a day's business is over at the end of each hour, from midnight on."""
     ends = list(accumulate(hours, initial=0.0))
     return [end / ends[-1] for end in ends]
+
+
+@dataclass(frozen=True, slots=True)
+class Tabled:
+    """The weighted sum of ``waited_columns``, of which most is looked up: a law has few days.
+
+    ``log`` is the logarithm of the days waited, ``steady`` the sum of the columns that know nothing
+    but these. The sum of the ratio's columns is piecewise linear: ``bends`` at ``knots``. ``apart``
+    weighs the distances from the own gaps.
+
+    Shapes: D days and 0; ``log`` and ``steady`` (D + 1,), ``knots`` and ``bends`` (K,).
+    """
+
+    log: Any
+    steady: Any
+    knots: Any
+    bends: Any
+    apart: tuple[float, float, float, float]
+
+    def sum(self, waited: Any, own_gap: Any, gap_days: Any, gap_before_days: Any) -> Any:
+        """Return the sum for whole days waited, at least 1, and own gaps in days."""
+        log_waited = self.log[waited]
+        ratio = np.interp(log_waited - np.log(own_gap), self.knots, self.bends)
+        total = self.steady[waited] + ratio
+        far, signed, log_far, before = self.apart
+        beyond, log_gap = waited - gap_days, np.log(np.maximum(gap_days, 1))
+        apart = np.log1p(np.abs(beyond)) * (far + signed * np.sign(beyond))
+        apart = apart + log_far * np.abs(log_waited - log_gap)
+        total = total + (gap_days > 0) * apart
+        return total + (gap_before_days > 0) * before * np.log1p(np.abs(waited - gap_before_days))
+
+
+@lru_cache(maxsize=16)
+def tabled(weights: tuple[float, ...], longest_days: int) -> Tabled:
+    """Return the tables of a law for up to so many days waited."""
+    days = np.arange(longest_days + 1)
+    waited = np.maximum(days, 1) * 1.0
+    nothing = np.zeros(len(days))
+    columns = waited_columns(
+        np, waited=waited, own_gap=waited, gap_days=nothing, gap_before_days=nothing
+    )
+    first, last = 1 + len(LOG_WAITED_KNOTS), 2 + len(LOG_WAITED_KNOTS) + len(RATIO_KNOTS)
+    alone = [*range(first), *range(last + 4, len(columns))]
+    steady = sum((weights[place] * columns[place] for place in alone), start=nothing)
+    knots = np.array([-FAR, *map(float, RATIO_KNOTS), FAR])
+    bent = [knots, *(np.maximum(knots - knot, 0) for knot in RATIO_KNOTS)]
+    bends = weighted(weights[first:last], bent)
+    return Tabled(np.log(waited), steady, knots, bends, weights[last : last + 4])  # type: ignore[arg-type]
 
 
 def own_columns(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -23,9 +22,6 @@ from twins.pointer import share_pointer
 from twins.rewinding import planned
 from twins.selectors import active_model_id, lagging_shards, loaded_model, parked_streams
 from twins.services.park import Outcome, Tried, divided, is_of_streams, park
-
-if TYPE_CHECKING:
-    from ml.mixture.market import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -143,41 +139,30 @@ def fold_apart(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Tried:
     return divided(pseudonyms, lambda part: _fold_batch(model_id, part, at))
 
 
-def fold_unseen(
-    model_id: UUID,
-    heads: Mapping[UUID, Head],
-    unseen: Histories,
-    market: Snapshot | None,
-    at: datetime,
-    *,
-    scored: int,
-) -> list[Folded]:
-    """The unseen events are folded onto the heads and the result is stored; needs the claims.
-
-    What was foreseen of ``scored`` lines is scored before. Streams that do not fit into one batch
-    are left out.
-    """
-    budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
-    plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
-    model = loaded_model(model_id)
-    seen = foreseen(model, plan.works, market, most=scored)
-    folded = fold(model, plan.works, market)
-    write_heads(folded, heads, model_id=model_id, at=at)
-    note_fidelity(seen, model_id=model_id, at=at)
-    return folded
-
-
 def _fold_batch(model_id: UUID, pseudonyms: list[UUID], at: datetime) -> Outcome:
     heads = read_heads(model_id, pseudonyms)
     unseen = unseen_of(pseudonyms, heads)
-    market = newest_market(model_id)
-    folded = fold_unseen(model_id, heads, unseen, market, at, scored=lines_to_score())
+    folded = _fold_unseen(model_id, heads, unseen, at)
     versions = {twin.pseudonym: twin.stream_version for twin in folded}
     # A head may stand where its stream stands although the stream says otherwise: then there is
     # nothing unseen to fold, and only the stream has to be put right.
     even = {p: heads[p].stream_version for p in pseudonyms if p in heads and p not in unseen}
     events = sum(len(unseen[pseudonym]) for pseudonym in versions)
     return Outcome(even | versions, events)
+
+
+def _fold_unseen(
+    model_id: UUID, heads: Mapping[UUID, Head], unseen: Histories, at: datetime
+) -> list[Folded]:
+    """Folded onto the heads and stored; streams that do not fit into one batch are left out."""
+    budget = timedelta(days=settings.DTOC_LATE_EVENT_BUDGET_DAYS)
+    plan = planned(model_id, heads, unseen, budget=budget, most_events=EVENTS_PER_BATCH)
+    model, market = loaded_model(model_id), newest_market(model_id)
+    seen = foreseen(model, plan.works, market, most=lines_to_score())
+    folded = fold(model, plan.works, market)
+    write_heads(folded, heads, model_id=model_id, at=at)
+    note_fidelity(seen, model_id=model_id, at=at)
+    return folded
 
 
 def _bounded(claims: list[Claim]) -> list[Claim]:
