@@ -14,12 +14,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from campaigns.charts import day_curve, heat_map
+from campaigns.admin_ledger import PolicyLedgerEntryAdmin as PolicyLedgerEntryAdmin
+from campaigns.charts import day_curve, heat_map, money_rows, segment_rows
 from campaigns.errors import UnknownSimulation
-from campaigns.models import Audience, Campaign, SimulationRun
+from campaigns.models import Audience, Campaign, Product, SimulationRun
 from campaigns.selectors import simulation_by_id
 from campaigns.services import repeat_simulation
-from campaigns.tables import csv_text
+from campaigns.tables import GAINS, best_by, csv_text, has_best_offer
 from common.admin import ReadOnlyAdmin, ServiceAdmin
 from common.canonical_json import dumps
 from common.clock import now
@@ -38,13 +39,26 @@ class CampaignAdmin(ReadOnlyAdmin):
     list_display = ("name", "offer_kind", "offer_days", "currency", "created_by", "created_at")
     search_fields = ("name",)
     ordering = ("-created_at", "-id")
-    fields = (*list_display, "id", "its_simulations")
+    fields = (
+        *list_display, "margin_rate", "funded_share", "contact_cost", "fixed_cost", "budget", "id",
+        "its_simulations",
+    )  # fmt: skip
     readonly_fields = ("its_simulations",)
 
     @display(description="simulations")  # type: ignore[untyped-decorator]
     def its_simulations(self, campaign: Campaign) -> SafeString:
         url = reverse("admin:campaigns_simulationrun_changelist")
         return format_html('<a href="{}?campaign__id__exact={}">Show them</a>', url, campaign.id)
+
+
+@admin.register(Product)
+class ProductAdmin(ReadOnlyAdmin):
+    """Products; stored over the API or by ``import_products``."""
+
+    list_display = ("sku", "name", "category", "price", "unit_cost", "stock", "updated_at")
+    list_filter = ("category",)
+    search_fields = ("sku", "name")
+    ordering = ("sku",)
 
 
 @admin.register(Audience)
@@ -119,7 +133,9 @@ class SimulationRunAdmin(ServiceAdmin):
         extra_context: Any = None,
     ) -> Any:
         run = self.get_queryset(request).filter(id=_uuid_or_404(object_id)).first()
-        page = page_of(run, may_repeat=self.may_repeat(request)) if run else {}
+        asked = request.GET.get("scenario", "")
+        place = int(asked) if asked.isdecimal() and len(asked) < 6 else None
+        page = page_of(run, may_repeat=self.may_repeat(request), shown=place) if run else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SimulationRun]:
@@ -173,8 +189,8 @@ def progress_of(run: SimulationRun) -> dict[str, Any]:
     }
 
 
-def page_of(run: SimulationRun, *, may_repeat: bool) -> dict[str, Any]:
-    """What the page of one run shows above its fields."""
+def page_of(run: SimulationRun, *, may_repeat: bool, shown: int | None = None) -> dict[str, Any]:
+    """What the page of one run shows above its fields; ``shown`` is a place in the grid."""
     page: dict[str, Any] = {
         "run": run,
         "operation": run.operation,
@@ -184,7 +200,17 @@ def page_of(run: SimulationRun, *, may_repeat: bool) -> dict[str, Any]:
         "manifest": dumps(run.manifest).decode(),
     }
     if run.result is not None:
-        page |= {"result": run.result, "heat_map": heat_map(run), "curve": day_curve(run)}
+        page |= {
+            "result": run.result,
+            "gain": GAINS[best_by(run.result)],
+            "best": run.result["best_scenario"] is not None,
+            "best_is_offer": has_best_offer(run.result),
+            "margin_known": best_by(run.result) == "profit",
+            "heat_map": heat_map(run, shown),
+            "money_rows": money_rows(run, shown),
+            "segment_rows": segment_rows(run, shown),
+            "curve": day_curve(run, shown),
+        }
     return page
 
 

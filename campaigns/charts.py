@@ -5,23 +5,33 @@ from decimal import Decimal
 from typing import Any
 
 from campaigns.models import SimulationRun
-from campaigns.tables import money, percent
+from campaigns.tables import best_by, gain_of, money, percent, shown_scenario
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 260, 64, 24, 10
 GAIN, LOSS = "16, 133, 96", "200, 60, 60"  # readable on light and dark pages alike
 STRONGEST = 0.55
+AFFORDABLE = {"within_budget": True}  # runs of before there were budgets
 
 
-def heat_map(run: SimulationRun) -> list[dict[str, Any]]:
-    """One row per depth with a cell per delay: mean, interval, and a colour that says how much."""
+def heat_map(run: SimulationRun, asked: int | None = None) -> list[dict[str, Any]]:
+    """One row per depth with a cell per delay: mean, interval, and a colour that says how much.
+
+    The cell of the shown scenario says so. Figures are the profit or, where the margin is not
+    known, the incremental revenue.
+    """
     result: dict[str, Any] = run.result or {}
-    revenues = [scenario["uplift"]["revenue"] for scenario in result["scenarios"]]
+    revenues = [gain_of(result, scenario) for scenario in result["scenarios"]]
     largest = max((abs(Decimal(figure["mean"])) for figure in revenues), default=Decimal(0))
-    cells = [
+    cells: list[dict[str, Any]] = [
         {**{end: money(figure[end]) for end in figure}, "colour": _colour(figure["mean"], largest)}
         for figure in revenues
     ]
-    cells[result["best_scenario"]]["best"] = True
+    shown = shown_scenario(result, asked)
+    for place, (cell, scenario) in enumerate(zip(cells, result["scenarios"], strict=True)):
+        cell["place"], cell["shown"] = place, scenario is shown
+        cell["too_dear"] = not scenario.get("economics", AFFORDABLE)["within_budget"]
+    if result["best_scenario"] is not None:
+        cells[result["best_scenario"]]["best"] = True
     width = len(run.delays_days)
     return [
         {"depth": percent(depth), "cells": cells[row * width : (row + 1) * width]}
@@ -29,10 +39,10 @@ def heat_map(run: SimulationRun) -> list[dict[str, Any]]:
     ]
 
 
-def day_curve(run: SimulationRun) -> dict[str, Any]:
-    """The best scenario's revenue by day against the control's, as SVG points with its band."""
+def day_curve(run: SimulationRun, asked: int | None = None) -> dict[str, Any]:
+    """The shown scenario's revenue by day against the control's, as SVG points with its band."""
     result: dict[str, Any] = run.result or {}
-    best = result["scenarios"][result["best_scenario"]]
+    best = shown_scenario(result, asked)
     treated = {end: _floats(best["treated"]["revenue_by_day"][end]) for end in CURVE_ENDS}
     control = _floats(result["control"]["revenue_by_day"]["mean"])
     band_low = [max(value, 0.0) for value in treated["low"]]
@@ -54,6 +64,56 @@ def day_curve(run: SimulationRun) -> dict[str, Any]:
         "right": WIDTH - 10,
         "base": HEIGHT - BOTTOM,
     }
+
+
+MEANINGS = {
+    "cost": "the shop's part of the discount, contacts, fixed cost",
+    "margin": "what goods leave, treated minus untreated",
+    "profit": "that margin less contacts and fixed cost",
+    "bought_anyway": "what the untreated buy while the offer is open",
+    "after_offer": "more or less revenue once the offer has closed; below 0: bought earlier",
+    "roi": "profit for each unit of cost",
+}
+
+
+def money_rows(run: SimulationRun, asked: int | None = None) -> list[dict[str, str]]:
+    """What the shown scenario costs and leaves, a row for each figure that is known."""
+    result: dict[str, Any] = run.result or {}
+    figures: dict[str, Any] = shown_scenario(result, asked).get("economics", {})
+    rows = [
+        {"name": name.replace("_", " "), "meaning": meaning, **_in_words(figures[name])}
+        for name, meaning in MEANINGS.items()
+        if figures.get(name) is not None
+    ]
+    if figures.get("margin") is not None:
+        days = figures["payback_days"]
+        meaning = "until the margin gained has paid contacts and fixed cost for good"
+        within = f"{days} days" if days is not None else "not within the horizon"
+        rows.append({"name": "payback", "mean": within, "interval": "", "meaning": meaning})
+    return rows
+
+
+def segment_rows(run: SimulationRun, asked: int | None = None) -> list[dict[str, Any]]:
+    """The shown scenario's uplift in each part of the audience."""
+    result: dict[str, Any] = run.result or {}
+    names = ("buyers", "orders", "revenue", *(["margin"] if best_by(result) == "profit" else []))
+    return [
+        {
+            "segment": part["segment"],
+            "customers": "1 to 4" if part["customers"] is None else part["customers"],
+            "cells": [_cell_of(part["uplift"], name) for name in names],
+        }
+        for part in shown_scenario(result, asked).get("segments", [])
+    ]
+
+
+def _cell_of(uplift: dict[str, Any] | None, name: str) -> dict[str, str]:
+    return {"mean": "-"} if uplift is None else _in_words(uplift[name])
+
+
+def _in_words(figure: dict[str, Any]) -> dict[str, str]:
+    low, high = money(str(figure["low"])), money(str(figure["high"]))
+    return {"mean": money(str(figure["mean"])), "interval": f"{low} to {high}"}
 
 
 CURVE_ENDS = ("mean", "low", "high")

@@ -4,6 +4,8 @@ DtocError
   UnknownCampaign, UnknownAudience, UnknownSimulation
   InvalidCampaign, InvalidFilter, EmptyAudience
   InvalidSimulation, GridTooLarge, NotRepeatable
+  UnknownLaunch, InvalidLaunch, SimulationNotFinished, LaunchOverlaps
+  LaunchNotRunning, SettledTooEarly
 """
 
 from common.errors import DtocError
@@ -42,6 +44,18 @@ class InvalidCampaign(DtocError):
     template = "{field} is {value}, expected {expected}: send another value"
 
 
+class UnknownProduct(DtocError):
+    code = "unknown-product"
+    title = "There is no such product"
+    template = "nothing is known of the SKU {sku}: send it to /api/v1/products/ first"
+
+
+class InvalidProduct(DtocError):
+    code = "invalid-product"
+    title = "The product cannot be like this"
+    template = "row {row}: {field} is {value}, expected {expected}: mend it and send all rows again"
+
+
 class InvalidFilter(DtocError):
     code = "invalid-audience-filter"
     title = "The audience's filter contradicts itself or is out of range"
@@ -78,4 +92,49 @@ class NotRepeatable(DtocError):
     template = (
         "simulation {simulation_id} began with {pinned} customers and {left} are left, because "
         "people were erased: start a new simulation instead"
+    )
+
+
+class UnknownLaunch(DtocError):
+    code = "unknown-launch"
+    title = "There is no such launch"
+    template = "there is no launch {launch_id}: take the id from GET /api/v1/ledger/"
+
+
+class InvalidLaunch(DtocError):
+    code = "invalid-launch"
+    title = "The campaign cannot be launched like this"
+    template = "{field} is {value}, expected {expected}: change it and launch again"
+
+
+class SimulationNotFinished(DtocError):
+    code = "simulation-not-finished"
+    title = "The simulation has no result"
+    template = (
+        "simulation {simulation_id} is {status}, expected succeeded: a launch is graded against a "
+        "forecast, so wait for the result or start another simulation"
+    )
+
+
+class LaunchOverlaps(DtocError):
+    code = "launch-overlaps"
+    title = "The campaign has a launch at that time"
+    template = (
+        "launch {launch_id} of this campaign counts until {ends_at} and its window overlaps: "
+        "another one would blur what both measure, so start later or cancel that launch first"
+    )
+
+
+class LaunchNotRunning(DtocError):
+    code = "launch-not-running"
+    title = "The launch is not running"
+    template = "launch {launch_id} is {status}, expected running: {todo}"
+
+
+class SettledTooEarly(DtocError):
+    code = "settled-too-early"
+    title = "The launch cannot be measured yet"
+    template = (
+        "launch {launch_id} counts what customers do until {ends_at}, and it is {at}: settle it "
+        "after that"
     )

@@ -18,7 +18,9 @@ class Interval:
     high: NDArray[np.float64]
 
 
-def prediction_interval(replicates: NDArray[np.int64], level: float = LEVEL) -> Interval:
+def prediction_interval(
+    replicates: NDArray[np.int64] | NDArray[np.float64], level: float = LEVEL
+) -> Interval:
     """Where one further replicate would lie with probability ``level``; axis 1 holds replicates.
 
     Student's t with R - 1 degrees of freedom, widened by ``sqrt(1 + 1 / R)`` for the unknown mean.

@@ -1,6 +1,8 @@
 """What if: campaigns, audiences, simulation runs, and the twins as they were when a run began."""
 
 import uuid
+from datetime import datetime
+from decimal import Decimal
 
 from django.db import models
 from django.db.models import Q
@@ -21,6 +23,33 @@ class Campaign(models.Model):
     )
     offer_days = models.IntegerField(help_text="how long the offer stays open")
     currency = models.CharField(max_length=3, help_text="ISO 4217; what the shop's prices are in")
+    margin_rate = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="share of the regular price that is left after the cost of goods, for products "
+        "without a unit cost; empty: not known",
+    )
+    funded_share = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        default=0,
+        help_text="share of the discount that somebody else pays, a supplier for instance",
+    )
+    contact_cost = models.DecimalField(
+        max_digits=12, decimal_places=4, default=0, help_text="of contacting one customer"
+    )
+    fixed_cost = models.DecimalField(
+        max_digits=12, decimal_places=2, default=0, help_text="of the campaign, whoever answers"
+    )
+    budget = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="the most that discount, contacts and fixed cost may come to; empty: no limit",
+    )
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
 
@@ -28,12 +57,54 @@ class Campaign(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(offer_days__gt=0), name="campaign_offer_days_positive"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(margin_rate__isnull=True) | Q(margin_rate__gte=-1, margin_rate__lte=1),
+                name="campaign_margin_rate_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(funded_share__gte=0, funded_share__lte=1),
+                name="campaign_funded_share_is_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(contact_cost__gte=0, fixed_cost__gte=0)
+                & (Q(budget__isnull=True) | Q(budget__gte=0)),
+                name="campaign_costs_not_negative",
+            ),
         ]
         indexes = [models.Index(fields=["-created_at", "-id"], name="campaign_newest")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class Product(models.Model):
+    """What the shop knows of an item besides its sales; items that are only sold have no row."""
+
+    sku = models.CharField(primary_key=True, max_length=100)
+    name = models.CharField(max_length=200, blank=True)
+    category = models.CharField(max_length=100, blank=True, db_index=True)
+    price = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, blank=True, help_text="regular, of one unit"
+    )
+    unit_cost = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, blank=True, help_text="empty: not known"
+    )
+    stock = models.IntegerField(null=True, blank=True, help_text="units; empty: not counted")
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=(Q(price__isnull=True) | Q(price__gt=0))
+                & (Q(unit_cost__isnull=True) | Q(unit_cost__gte=0))
+                & (Q(stock__isnull=True) | Q(stock__gte=0)),
+                name="product_figures_in_range",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.sku
 
 
 class Audience(models.Model):
@@ -93,6 +164,9 @@ class SimulationRun(models.Model):
     seed = models.BigIntegerField()
     chunk_size = models.IntegerField(help_text="customers in a chunk; fixed for the run")
     response = models.JSONField()
+    unit_costs = models.JSONField(
+        default=dict, help_text="of the products, by SKU, as they were when the run began"
+    )
     model_version = models.UUIDField()
     as_of = models.DateTimeField(help_text="where the simulated horizon begins")
     code_version = models.CharField(max_length=100)
@@ -134,3 +208,100 @@ class SimulationMember(models.Model):
 
     def __str__(self) -> str:
         return str(self.pseudonym)
+
+
+class PolicyLedgerEntry(models.Model):
+    """One launch of a campaign: what was decided and forecast, and later what was measured.
+
+    A launch and its entry are one row, so that nothing can be launched without being graded. Once
+    launched only the settlement may still be written; a trigger refuses everything else.
+    """
+
+    class Status(models.TextChoices):
+        LAUNCHING = "launching", "customers are being assigned"
+        RUNNING = "running", "the offer is out"
+        SETTLED = "settled", "measured"
+        CANCELLED = "cancelled", "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="launches")
+    simulation = models.ForeignKey(SimulationRun, on_delete=models.PROTECT, related_name="launches")
+    operation = models.OneToOneField(Operation, on_delete=models.PROTECT, related_name="launch")
+    status = models.CharField(max_length=10, choices=Status, default=Status.LAUNCHING)
+    depth = models.DecimalField(max_digits=6, decimal_places=5, help_text="share of the price")
+    delay_days = models.IntegerField(help_text="from the start of the window to that of the offer")
+    holdout_share = models.DecimalField(max_digits=5, decimal_places=4)
+    rules = models.JSONField(help_text="global hold-out and contact cap as they were at the launch")
+    starts_at = models.DateTimeField(help_text="where what customers do begins to count")
+    ends_at = models.DateTimeField(help_text="where it ends; not included")
+    offer_starts_at = models.DateTimeField()
+    offer_ends_at = models.DateTimeField()
+    model_version = models.UUIDField()
+    model_sha256 = models.CharField(max_length=64)
+    response = models.JSONField(help_text="the response model, and what the uplift rests on")
+    forecast = models.JSONField(help_text="of the chosen scenario, with its 90 % interval")
+    treated = models.IntegerField(default=0)
+    control = models.IntegerField(default=0)
+    left_out = models.JSONField(default=dict, help_text="how many of the audience, by reason")
+    measured = models.JSONField(null=True)
+    launched_by = models.CharField(max_length=200)
+    launched_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "policy ledger"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(holdout_share__gte=0, holdout_share__lte=Decimal("0.9"))
+                & Q(ends_at__gt=models.F("starts_at")),
+                name="ledger_figures_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="settled", measured__isnull=False, settled_at__isnull=False)
+                | (~Q(status="settled") & Q(measured__isnull=True, settled_at__isnull=True)),
+                name="ledger_settled_is_measured",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-launched_at", "-id"], name="ledger_newest"),
+            models.Index(
+                fields=["ends_at"], name="ledger_to_settle", condition=Q(status="running")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign}, {self.launched_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def assigned_at(self) -> datetime:
+        """When its customers entered their arms: never in the future, the same for every retry."""
+        return min(self.starts_at, self.launched_at)
+
+
+class Exposure(models.Model):
+    """The recorded fact that a customer was made an offer, or deliberately held out."""
+
+    class Arm(models.TextChoices):
+        TREATMENT = "treatment"
+        CONTROL = "control"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, db_index=False)
+    launch = models.ForeignKey(
+        PolicyLedgerEntry, on_delete=models.PROTECT, related_name="exposures", db_index=False
+    )
+    pseudonym = models.UUIDField()
+    arm = models.CharField(max_length=9, choices=Arm)
+    depth = models.DecimalField(max_digits=6, decimal_places=5, help_text="offered or held back")
+    assigned_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["launch", "pseudonym"], name="exposure_once")
+        ]
+        indexes = [
+            models.Index(fields=["campaign", "-id"], name="exposure_of_campaign"),
+            models.Index(fields=["pseudonym", "assigned_at"], name="exposure_of_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.arm} of {self.launch_id}"

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from campaigns.economics import Ledger, best_of, described, grid_of, ledger_of
 from campaigns.intervals import LEVEL, Interval, prediction_interval
 from campaigns.models import SimulationRun
-from campaigns.outcomes import Sums
+from campaigns.outcomes import MEASURES, Sums
+from campaigns.segments import LEAST_SHOWN, SEGMENTS
 
 CENT = Decimal("0.01")
 COUNTS = ("buyers", "orders", "lines", "units")
@@ -19,8 +21,8 @@ EXACT_ZERO = (
     "0 with the interval [0, 0]."
 )
 LIMITS = (
-    "Revenue is what customers pay, the discount taken off; margin, cost of goods and the cost of "
-    "contacting customers are not modelled.",
+    "Revenue is what customers pay, the discount taken off. The cost of goods is that of the "
+    "products known, else what the stated margin rate leaves; nothing else varies with sales.",
     "The offer holds for everything in the shop: SKU or category offers, substitution between "
     "SKUs and stock are not modelled.",
     "What an offer does ends when it closes: no stocking up, no habit, no damage to the regular "
@@ -43,12 +45,18 @@ NOT_POSITIVE = " The estimate is not above 0: most replicates take it that price
 
 def result_of(run: SimulationRun, sums: Sums) -> dict[str, Any]:
     """The result of a run as JSON: money in decimal strings, counts and shares as numbers."""
-    grid = [(depth, delay) for depth in run.depths for delay in run.delays_days]
-    arms = _arms(sums)
-    uplifts = _uplifts(sums)
+    ledger = ledger_of(run, sums)
+    arms, uplifts, money = _arms(sums), _uplifts(sums), _economics(ledger)
     scenarios = [
-        {"depth": depth, "delay_days": delay, "treated": arms[i + 1], "uplift": uplifts[i]}
-        for i, (depth, delay) in enumerate(grid)
+        {
+            "depth": depth,
+            "delay_days": delay,
+            "treated": arms[i + 1],
+            "uplift": uplifts[i],
+            "economics": money[i],
+            "segments": _segments(sums, i, known=ledger.margin is not None),
+        }
+        for i, (depth, delay) in enumerate(grid_of(run))
     ]
     pinned = int(run.manifest["customers"]["pinned"])
     return {
@@ -65,9 +73,11 @@ def result_of(run: SimulationRun, sums: Sums) -> dict[str, Any]:
             "erased_meanwhile": pinned - sums.customers,
         },
         "response": described_response(run),
+        "economics": described(run),
         "control": arms[0],
         "scenarios": scenarios,
-        "best_scenario": best_scenario(sums),
+        "best_scenario": best_scenario(sums, ledger),
+        "best_by": "revenue" if ledger.profit is None else "profit",
         "depth_zero": EXACT_ZERO,
         "limits": list(LIMITS),
         "manifest": run.manifest,
@@ -95,10 +105,64 @@ def described_response(run: SimulationRun) -> dict[str, Any]:
     }
 
 
-def best_scenario(sums: Sums) -> int:
-    """The place in the grid of the largest mean incremental revenue; the first of equals."""
+def best_scenario(sums: Sums, ledger: Ledger) -> int | None:
+    """The place in the grid of the best scenario that the budget allows; None where none is.
+
+    By mean profit or, where the margin is not known, by mean incremental revenue.
+    """
     revenue = sums.measures["revenue_cents"]
-    return int(np.argmax((revenue[1:] - revenue[0]).mean(axis=1)))
+    gains = (revenue[1:] - revenue[0]).astype(np.float64)
+    gains = gains if ledger.profit is None else ledger.profit
+    return best_of(gains, ledger.within_budget)
+
+
+def _economics(ledger: Ledger) -> list[dict[str, Any]]:
+    """What each scenario costs and leaves; amounts are means with intervals."""
+    figures = {
+        "cost": ledger.cost,
+        "margin": ledger.margin,
+        "profit": ledger.profit,
+        "bought_anyway": ledger.bought_anyway,
+        "after_offer": ledger.after_offer,
+    }
+    intervals = {
+        name: None if values is None else prediction_interval(values)
+        for name, values in figures.items()
+    }
+    returns = [None if one is None else prediction_interval(one[None, :]) for one in ledger.roi]
+    return [
+        {
+            **{name: one and _money(one, i) for name, one in intervals.items()},
+            "roi": returned and _count(returned, 0),
+            "payback_days": ledger.payback_days[i],
+            "within_budget": ledger.within_budget[i],
+        }
+        for i, returned in enumerate(returns)
+    ]
+
+
+def _segments(sums: Sums, scenario: int, *, known: bool) -> list[dict[str, Any]]:
+    """The uplift of each part of the audience; of very few customers nothing is said."""
+    return [
+        {
+            "segment": name,
+            "customers": int(count) if count == 0 or count >= LEAST_SHOWN else None,
+            "uplift": _uplift_of_segment(part, scenario, known) if count >= LEAST_SHOWN else None,
+        }
+        for name, count, part in zip(SEGMENTS, sums.segments, sums.by_segment, strict=True)
+    ]
+
+
+def _uplift_of_segment(part: NDArray[np.int64], scenario: int, known: bool) -> dict[str, Any]:
+    uplift = part[:, scenario + 1] - part[:, 0]
+    found = prediction_interval(uplift)
+    place = {name: row for row, name in enumerate(MEASURES)}
+    return {
+        "revenue": _money(found, place["revenue_cents"]),
+        "orders": _count(found, place["orders"]),
+        "buyers": _count(found, place["buyers"]),
+        "margin": _money(found, place["margin_cents"]) if known else None,
+    }
 
 
 def _arms(sums: Sums) -> list[dict[str, Any]]:

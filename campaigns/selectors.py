@@ -6,8 +6,13 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 
-from campaigns.errors import UnknownAudience, UnknownCampaign, UnknownSimulation
-from campaigns.models import Audience, Campaign, SimulationMember, SimulationRun
+from campaigns.errors import (
+    UnknownAudience,
+    UnknownCampaign,
+    UnknownProduct,
+    UnknownSimulation,
+)
+from campaigns.models import Audience, Campaign, Product, SimulationMember, SimulationRun
 from common.models import WorkChunk
 from common.operations import unfinished_operations
 
@@ -29,6 +34,29 @@ def campaign_by_id(campaign_id: UUID) -> Campaign:
     if campaign is None:
         raise UnknownCampaign(campaign_id=campaign_id)
     return campaign
+
+
+def products() -> QuerySet[Product]:
+    """All products, by SKU."""
+    return Product.objects.order_by("sku")
+
+
+def product_by_sku(sku: str) -> Product:
+    """One product.
+
+    Raises:
+        UnknownProduct: nothing is known of that SKU.
+    """
+    product = Product.objects.filter(sku=sku).first()
+    if product is None:
+        raise UnknownProduct(sku=sku)
+    return product
+
+
+def unit_costs() -> dict[str, str]:
+    """The unit costs that are known, as decimal strings by SKU."""
+    known = products().values_list("sku", "unit_cost")
+    return {sku: f"{cost.normalize():f}" for sku, cost in known if cost is not None}
 
 
 def audience_by_id(audience_id: UUID) -> Audience:

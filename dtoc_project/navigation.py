@@ -25,8 +25,10 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "What if": [
         ("Campaigns", "campaign", "campaigns_campaign"),
+        ("Products", "inventory_2", "campaigns_product"),
         ("Audiences", "diversity_3", "campaigns_audience"),
         ("Simulations", "query_stats", "campaigns_simulationrun"),
+        ("Policy ledger", "balance", "campaigns_policyledgerentry"),
     ],
     "Privacy": [("Data-subject requests", "gavel", "customers_datasubjectrequest")],
     "Operation": [

@@ -22,6 +22,9 @@
 | DTOC_FIDELITY_LINES | 256 | so many lines of each advance are scored against what was foreseen |
 | DTOC_FIDELITY_SHARE | 0.25 | and this share of the events that are folded as they are posted |
 | DTOC_TRAIN_ON_DRIFT | | 1: a challenger is trained when the twins foresee worse than they did |
+| DTOC_GLOBAL_HOLDOUT_SHARE | 0 | this share of all customers is kept out of every campaign |
+| DTOC_CONTACT_CAP | 0 | who was made so many offers is left out of a launch; 0: no limit |
+| DTOC_CONTACT_CAP_DAYS | 30 | within so many days before it |
 | DTOC_LOG_FORMAT | text | text or json |
 | DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
 | DTOC_WRITE_KEY_BURST | 10000 | how much of it at once |
@@ -61,6 +64,9 @@ DTOC_SNAPSHOT_DAYS_DAILY = int(os.environ.get("DTOC_SNAPSHOT_DAYS_DAILY", 365))
 DTOC_FIDELITY_LINES = int(os.environ.get("DTOC_FIDELITY_LINES", 256))
 DTOC_FIDELITY_SHARE = float(os.environ.get("DTOC_FIDELITY_SHARE", 0.25))
 DTOC_TRAIN_ON_DRIFT = os.environ.get("DTOC_TRAIN_ON_DRIFT", "") not in ("", "0", "false")
+DTOC_GLOBAL_HOLDOUT_SHARE = float(os.environ.get("DTOC_GLOBAL_HOLDOUT_SHARE", 0))
+DTOC_CONTACT_CAP = int(os.environ.get("DTOC_CONTACT_CAP", 0))
+DTOC_CONTACT_CAP_DAYS = int(os.environ.get("DTOC_CONTACT_CAP_DAYS", 30))
 DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
 
@@ -208,6 +214,7 @@ SPECTACULAR_SETTINGS = {
         "OperationStatus": "common.models.Operation.Status",
         "QuarantinedStatus": "events.models.QuarantinedEvent.Status",
         "QuarantinedForm": "events.models.QuarantinedEvent.Form",
+        "LaunchStatus": "campaigns.models.PolicyLedgerEntry.Status",
         "ModelVersionState": "twins.models.ModelVersion.State",
     },
     "POSTPROCESSING_HOOKS": [
@@ -261,6 +268,8 @@ CELERY_BEAT_SCHEDULE = {
     "mend twins that wait": {"task": "twins.mend", "schedule": crontab(hour="2", minute="30")},
     "thin snapshots": {"task": "twins.thin_snapshots", "schedule": crontab(hour="3", minute="30")},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
+    "resume launches": {"task": "campaigns.sweep_launches", "schedule": 15.0},
+    "settle campaigns": {"task": "campaigns.settle_launches", "schedule": 900.0},
     "tidy up": {"task": "common.tidy", "schedule": 3600.0},
     "put past days together": {"task": "events.compact_sku_days", "schedule": 24 * 3600.0},
     "tidy quarantine": {"task": "events.tidy_quarantine", "schedule": 900.0},

@@ -22,6 +22,7 @@ from torch import Tensor
 from ml.encoding import look_up
 from ml.response import Response, hazard_multiplier, quantity_multiplier
 from ml.rollout_plan import (
+    Accounts,
     BadPlan,
     Integers,
     RolloutOutcome,
@@ -35,7 +36,10 @@ from ml.rollout_tallies import Tallies
 from ml.states import TwinStates
 from ml.twin import TwinModel
 
-__all__ = ["BadPlan", "RolloutOutcome", "RolloutPlan", "Scenario", "StartBeforeClock", "rollout"]
+__all__ = [
+    "Accounts", "BadPlan", "RolloutOutcome", "RolloutPlan", "Scenario", "StartBeforeClock",
+    "rollout",
+]  # fmt: skip
 
 # Fixed shapes, padded: the same row goes through the same instructions wherever it stands.
 TILE_ROWS = {"cpu": 256, "cuda": 16_384}
@@ -49,13 +53,15 @@ def rollout(
     countries: Sequence[str],
     plan: RolloutPlan,
     response: Response,
+    accounts: Accounts | None = None,
 ) -> RolloutOutcome:
     """Return what these twins do within the plan's horizon, in every arm and replicate.
 
-    ``row_keys`` (B,) are the customers' 64-bit noise keys: equal keys, equal luck. A customer's
+    ``row_keys`` (B,) are the customers' 64-bit noise keys: equal keys, equal luck. ``accounts`` say
+    how it is counted; without them goods cost nothing. A customer's
     part of the outcome depends on nothing but that customer, the plan and the response, so any
-    split of the customers adds up to the same integers on the CPU. Arms of depth 0 equal the
-    control in every integer. A twin without events is taken to begin at the start.
+    split of the customers adds up to the same integers on the CPU. Arms of depth 0 are the
+    control. A twin without events is taken to begin at the start.
 
     Raises:
         StartBeforeClock: a twin has seen an event after the plan's start.
@@ -66,12 +72,15 @@ def rollout(
         clock = int(states.clock_ms[row])
         raise StartBeforeClock(customer=row, clock_ms=clock, start_ms=plan.start_ms)
     if not len(states):
-        return RolloutOutcome.empty(plan, 0, model.vocabulary)
+        return RolloutOutcome.empty(plan, 0, model.vocabulary, accounts.segments if accounts else 1)
+    counted = accounts or Accounts.plain(len(states), model.vocabulary)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            return _rolled_out(model, states, row_keys, countries, plan, response)
+            distinct, places = plan.distinct
+            found = _rolled_out(model, states, row_keys, countries, distinct, response, counted)
+            return found.arms(places)
     finally:
         model.train(training)
 
@@ -83,13 +92,14 @@ def _rolled_out(
     countries: Sequence[str],
     plan: RolloutPlan,
     response: Response,
+    accounts: Accounts,
 ) -> RolloutOutcome:
     tile = TILE_ROWS.get(model.device.type, TILE_ROWS["cpu"])
     country = look_up(model.dictionaries.country_index(), countries)
     customers = Customers.of(model, states, row_keys, country, plan.start_ms)
-    arms = _arms(plan, response, model.device)
+    arms = _arms(plan, response, accounts, model.device)
     calendar = Calendar.of(model.rhythm, plan, model.device)
-    tallies = Tallies.zero(plan, len(states), model.vocabulary, model.device)
+    tallies = Tallies.zero(plan, accounts, model.vocabulary, model.device)
     arrivals = first_orders(customers, arms, plan, calendar, ARRIVALS)
     waiting = _Waiting(arrivals, model.device)
     rows = Rows.idle(tile, model.config.hidden, model.core.carried, model.device)
@@ -100,7 +110,7 @@ def _rolled_out(
         advance_rows(model, rows, arms, plan, calendar, tallies)
 
 
-def _arms(plan: RolloutPlan, response: Response, device: torch.device) -> Arms:
+def _arms(plan: RolloutPlan, response: Response, accounts: Accounts, device: torch.device) -> Arms:
     """Return what each arm does in each replicate, which has one elasticity for all customers."""
     elasticities = response.elasticities(plan.replicates, plan.seed)
     depths = [arm.depth for arm in plan.arms]
@@ -115,6 +125,8 @@ def _arms(plan: RolloutPlan, response: Response, device: torch.device) -> Arms:
         paid_share=1 - torch.tensor(depths, dtype=torch.float64, device=device),
         opens_ms=windows[:, 0].contiguous(),
         closes_ms=windows[:, 1].contiguous(),
+        cost_share=torch.from_numpy(accounts.cost_share).to(device),
+        funded_share=accounts.funded_share,
     )
 
 

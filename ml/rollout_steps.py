@@ -28,13 +28,18 @@ NEXT_ROWS = {"cpu": 32, "cuda": 4_096}  # rows that ask for their next order at 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arms:
-    """What the offer of each arm does. Shapes: A arms, R replicates; (A, R) or (A,)."""
+    """What the offer of each arm does, and what its lines leave.
+
+    Shapes: A arms, R replicates, V items; (A, R) or (A,), ``cost_share`` (V,).
+    """
 
     hazard: Tensor
     quantity: Tensor
     paid_share: Tensor
     opens_ms: Tensor
     closes_ms: Tensor
+    cost_share: Tensor
+    funded_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,13 +155,17 @@ def _priced_line(
     revenue = (full * paid_share).round().clamp(min=1).to(torch.int64)
     units = (total * more / model.item_price[item].double()).round().clamp(min=1)
     first = rows.line == 0
+    discount = full.round().clamp(min=1).to(torch.int64) - revenue
+    goods = (full * arms.cost_share[item]).round().to(torch.int64)
+    funded = (discount * arms.funded_share).round().to(torch.int64)
     return {
         "buyers": (first & (rows.order == 0)).to(torch.int64),
         "orders": first.to(torch.int64),
         "lines": torch.ones_like(rows.line),
         "units": units.to(torch.int64),
         "revenue_cents": revenue,
-        "discount_cents": full.round().clamp(min=1).to(torch.int64) - revenue,
+        "discount_cents": discount,
+        "margin_cents": revenue - goods + funded,
     }
 
 

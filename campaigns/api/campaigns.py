@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from access.selectors import client_name
 from campaigns.models import Campaign
 from campaigns.selectors import campaign_by_id, campaigns
-from campaigns.services import create_campaign
+from campaigns.services import Economics, create_campaign
 from common.api.idempotency import idempotent
 from common.api.pagination import SignedCursorPagination
 from common.clock import now
@@ -22,6 +22,13 @@ EXAMPLE = {
     "name": "Spring sale",
     "offer": {"kind": "discount", "offer_days": 14},
     "currency": "GBP",
+    "economics": {
+        "margin_rate": "0.4000",
+        "funded_share": "0.0000",
+        "contact_cost": "0.0500",
+        "fixed_cost": "250.00",
+        "budget": "20000.00",
+    },
 }
 EXAMPLE_OUT = {
     "id": "5f0c7c1e-9a39-4a5e-9c6c-2d0f6d0a8f11",
@@ -41,6 +48,30 @@ class OfferSerializer(serializers.Serializer[Any]):
     )
 
 
+class EconomicsSerializer(serializers.Serializer[Any]):
+    """What a campaign costs, and what is left of a sale. Without a margin rate, no profit."""
+
+    margin_rate = serializers.DecimalField(
+        max_digits=5, decimal_places=4, allow_null=True, required=False,
+        help_text="share of the regular price left after the cost of goods, for products without "
+        "a unit cost; -1 to 1",
+    )  # fmt: skip
+    funded_share = serializers.DecimalField(
+        max_digits=5, decimal_places=4, required=False,
+        help_text="share of the discount that somebody else pays, 0 to 1",
+    )  # fmt: skip
+    contact_cost = serializers.DecimalField(
+        max_digits=12, decimal_places=4, required=False, help_text="of contacting one customer"
+    )
+    fixed_cost = serializers.DecimalField(
+        max_digits=12, decimal_places=2, required=False, help_text="whoever answers"
+    )
+    budget = serializers.DecimalField(
+        max_digits=12, decimal_places=2, allow_null=True, required=False,
+        help_text="the most that discount, contacts and fixed cost may come to",
+    )  # fmt: skip
+
+
 class CampaignInput(serializers.Serializer[Any]):
     """A campaign to be created."""
 
@@ -49,6 +80,7 @@ class CampaignInput(serializers.Serializer[Any]):
     currency = serializers.CharField(
         max_length=3, help_text="ISO 4217: what the prices of the purchases are in"
     )
+    economics = EconomicsSerializer(required=False)
 
 
 class CampaignLinks(serializers.Serializer[Any]):
@@ -59,11 +91,14 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     """A campaign."""
 
     offer = OfferSerializer(source="*")
+    economics = EconomicsSerializer(source="*")
     links = serializers.SerializerMethodField()
 
     class Meta:
         model = Campaign
-        fields = ("id", "name", "offer", "currency", "created_by", "created_at", "links")
+        fields = (
+            "id", "name", "offer", "currency", "economics", "created_by", "created_at", "links",
+        )  # fmt: skip
 
     @extend_schema_field(CampaignLinks)
     def get_links(self, campaign: Campaign) -> dict[str, str]:
@@ -110,6 +145,7 @@ class CampaignsView(APIView):
             currency=body.validated_data["currency"],
             created_by=client_name(request),
             at=now(),
+            economics=Economics(**body.validated_data.get("economics", {})),
         )
         return Response(
             CampaignSerializer(campaign).data,

@@ -71,11 +71,72 @@ class UpliftSerializer(serializers.Serializer[Any]):
     per_customer = UpliftAverageSerializer()
 
 
+class ScenarioEconomicsSerializer(serializers.Serializer[Any]):
+    """What a scenario costs and leaves. A depth of 0 is no campaign: nothing is spent."""
+
+    cost = MoneyIntervalSerializer(
+        help_text="the shop's part of the discount, the contacts and the fixed cost"
+    )
+    margin = MoneyIntervalSerializer(
+        allow_null=True, help_text="treated minus untreated; null without a margin rate"
+    )
+    profit = MoneyIntervalSerializer(
+        allow_null=True, help_text="that margin less contacts and fixed cost"
+    )
+    bought_anyway = MoneyIntervalSerializer(
+        help_text="revenue of the untreated while the offer is open"
+    )
+    after_offer = MoneyIntervalSerializer(
+        help_text="uplift of revenue after the offer closed; below 0: bought earlier instead"
+    )
+    roi = CountIntervalSerializer(allow_null=True, help_text="profit over cost")
+    payback_days = serializers.IntegerField(
+        allow_null=True,
+        help_text="after how many days the margin gained has paid contacts and fixed cost for "
+        "good; null where it does not within the horizon",
+    )
+    within_budget = serializers.BooleanField(help_text="by its mean cost")
+
+
+class SegmentUpliftSerializer(serializers.Serializer[Any]):
+    revenue = MoneyIntervalSerializer()
+    orders = CountIntervalSerializer()
+    buyers = CountIntervalSerializer()
+    margin = MoneyIntervalSerializer(allow_null=True)
+
+
+class SegmentSerializer(serializers.Serializer[Any]):
+    """Customers by the orders they had placed before the horizon."""
+
+    segment = serializers.CharField()
+    customers = serializers.IntegerField(allow_null=True, help_text="null: 1 to 4, not shown")
+    uplift = SegmentUpliftSerializer(allow_null=True, help_text="null: fewer than 5 customers")
+
+
 class ScenarioSerializer(serializers.Serializer[Any]):
     depth = serializers.CharField(help_text="share of the price, as a decimal string")
     delay_days = serializers.IntegerField()
     treated = ArmSerializer()
     uplift = UpliftSerializer()
+    economics = ScenarioEconomicsSerializer()
+    segments = SegmentSerializer(many=True)
+
+
+class UnitCostsSerializer(serializers.Serializer[Any]):
+    products = serializers.IntegerField(help_text="with a known unit cost")
+    sha256 = serializers.CharField()
+
+
+class TermsSerializer(serializers.Serializer[Any]):
+    """What margin and profit were computed with."""
+
+    margin_rate = serializers.CharField(allow_null=True)
+    funded_share = serializers.CharField()
+    contact_cost = serializers.CharField()
+    fixed_cost = serializers.CharField()
+    budget = serializers.CharField(allow_null=True)
+    unit_costs = UnitCostsSerializer()
+    unknown = serializers.CharField(help_text="what is not known for want of a term; or empty")
 
 
 class HorizonSerializer(serializers.Serializer[Any]):
@@ -115,9 +176,13 @@ class ResultSerializer(serializers.Serializer[Any]):
     interval = IntervalKindSerializer()
     customers = SimulatedCustomersSerializer()
     response = DescribedResponseSerializer()
+    economics = TermsSerializer()
     control = ArmSerializer()
     scenarios = ScenarioSerializer(many=True)
-    best_scenario = serializers.IntegerField(help_text="place in `scenarios`, from 0")
+    best_scenario = serializers.IntegerField(
+        allow_null=True, help_text="place in `scenarios`, from 0; null: the budget allows none"
+    )
+    best_by = serializers.ChoiceField(choices=[("profit", "profit"), ("revenue", "revenue")])
     depth_zero = serializers.CharField()
     limits = serializers.ListField(child=serializers.CharField())
     manifest = serializers.JSONField()
@@ -144,6 +209,7 @@ def _arm(orders: float, revenue: str, discount: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+NOTHING = {"mean": "0.00", "low": "0.00", "high": "0.00"}
 EXAMPLE_RESULT = OpenApiExample(
     "A result (one scenario, one day of the curve)",
     response_only=True,
@@ -170,6 +236,15 @@ EXAMPLE_RESULT = OpenApiExample(
                 "elasticity": {"mean": 1.5, "spread": 0.5},
                 "statement": "The elasticity was stated by whoever asked, not measured.",
             },
+            "economics": {
+                "margin_rate": "0.4000",
+                "funded_share": "0.0000",
+                "contact_cost": "0.0500",
+                "fixed_cost": "250.00",
+                "budget": "20000.00",
+                "unit_costs": {"products": 0, "sha256": "44136fa355b3678a..."},
+                "unknown": "",
+            },
             "control": _arm(516.0, "212087.38", "0.00"),
             "scenarios": [
                 {
@@ -183,9 +258,36 @@ EXAMPLE_RESULT = OpenApiExample(
                         "discount_cost": {"mean": "0.00", "low": "0.00", "high": "0.00"},
                         "per_customer": {"revenue": "0.00", "orders": 0.0},
                     },
+                    "economics": {
+                        "cost": NOTHING,
+                        "margin": NOTHING,
+                        "profit": NOTHING,
+                        "bought_anyway": {
+                            "mean": "98974.11",
+                            "low": "80112.40",
+                            "high": "117835.82",
+                        },
+                        "after_offer": NOTHING,
+                        "roi": None,
+                        "payback_days": 0,
+                        "within_budget": True,
+                    },
+                    "segments": [
+                        {
+                            "segment": "1 order",
+                            "customers": 1310,
+                            "uplift": {
+                                "revenue": NOTHING,
+                                "orders": {"mean": 0.0, "low": 0.0, "high": 0.0},
+                                "buyers": {"mean": 0.0, "low": 0.0, "high": 0.0},
+                                "margin": NOTHING,
+                            },
+                        }
+                    ],
                 }
             ],
             "best_scenario": 0,
+            "best_by": "profit",
             "depth_zero": "A scenario of depth 0 equals the untreated twins in every replicate.",
             "limits": ["Returns, cancellations and new customers are not modelled."],
         },

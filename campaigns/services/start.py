@@ -20,7 +20,13 @@ from campaigns.population import (
     twins_of,
     version_by_id,
 )
-from campaigns.selectors import KIND, audience_by_id, campaign_by_id, simulation_by_id
+from campaigns.selectors import (
+    KIND,
+    audience_by_id,
+    campaign_by_id,
+    simulation_by_id,
+    unit_costs,
+)
 from campaigns.services.audience import in_words
 from common.canonical_json import dumps, iso, sha256_hex
 from common.ids import code_version
@@ -33,6 +39,7 @@ TASK = "campaigns.run_simulation"
 MOST_NUDGES = 8
 BATCH = 2_000
 UNIT = "customers"
+ECONOMICS = ("margin_rate", "funded_share", "contact_cost", "fixed_cost", "budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,7 @@ def _begin(
         seed=plan.seed,
         chunk_size=size,
         response=plan.response,
+        unit_costs=repeats.unit_costs if repeats else unit_costs(),
         model_version=version.id,
         as_of=as_of,
         code_version=code_version(),
@@ -225,6 +233,7 @@ def _manifest(run: SimulationRun, version: ModelVersion, pins: Pins) -> dict[str
         "horizon_days": run.horizon_days,
         "offer": {"kind": run.campaign.offer_kind, "days": run.campaign.offer_days},
         "currency": run.campaign.currency,
+        "economics": _economics(run),
         "response": run.repeats.manifest["response"] if run.repeats else run.response,
         "as_of": iso(run.as_of),
         "model_version": {"id": str(version.id), "name": version.name, "sha256": version.sha256},
@@ -233,6 +242,16 @@ def _manifest(run: SimulationRun, version: ModelVersion, pins: Pins) -> dict[str
         "twins_sha256": pins.sha256,
         "chunk_size": run.chunk_size,
         "code_version": run.code_version,
+    }
+
+
+def _economics(run: SimulationRun) -> dict[str, Any]:
+    """What margin and profit are computed with; amounts and shares as decimal strings."""
+    campaign = run.campaign
+    figures = {name: getattr(campaign, name) for name in ECONOMICS}
+    return {
+        **{name: None if value is None else f"{value:f}" for name, value in figures.items()},
+        "unit_costs": {"products": len(run.unit_costs), "sha256": sha256_hex(run.unit_costs)},
     }
 
 

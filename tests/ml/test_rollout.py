@@ -17,7 +17,15 @@ from ml.rhythm.law import Law
 from ml.rhythm.model import Rhythm
 from ml.rhythm.sizes import SizeLaw
 from ml.rhythm.statistics import COLUMNS, Purchases
-from ml.rollout import BadPlan, RolloutOutcome, RolloutPlan, Scenario, StartBeforeClock, rollout
+from ml.rollout import (
+    Accounts,
+    BadPlan,
+    RolloutOutcome,
+    RolloutPlan,
+    Scenario,
+    StartBeforeClock,
+    rollout,
+)
 from ml.rollout_draws import draw_items
 from ml.rollout_plan import BY_CUSTOMER, MEASURES
 from ml.rollout_rows import Rows
@@ -87,9 +95,18 @@ def keys(customers: int) -> np.ndarray:
     return np.random.default_rng(2).integers(-(2**63), 2**63, customers, dtype=np.int64)
 
 
-def run(model, states, plan, response=RESPONSE, *, row_keys=None) -> RolloutOutcome:
+def run(model, states, plan, response=RESPONSE, *, row_keys=None, accounts=None) -> RolloutOutcome:
     row_keys = keys(len(states)) if row_keys is None else row_keys
-    return rollout(model, states, row_keys, ["GB"] * len(states), plan, response)
+    return rollout(model, states, row_keys, ["GB"] * len(states), plan, response, accounts)
+
+
+def accounts_of(model, segment, *, cost_share=0.0, funded_share=0.0, segments=3) -> Accounts:
+    return Accounts(
+        cost_share=np.full(model.vocabulary, cost_share),
+        funded_share=funded_share,
+        segment=np.asarray(segment, np.int64),
+        segments=segments,
+    )
 
 
 def assert_equal(one: RolloutOutcome, other: RolloutOutcome) -> None:
@@ -122,6 +139,19 @@ def test_an_offer_of_nothing_equals_the_control_in_every_integer(model):
             assert not np.array_equal(values[1], values[0]), name
     assert outcome.discount_cents[0].sum() == 0
     assert outcome.discount_cents[1].sum() > 0
+
+
+def test_what_equals_the_control_is_not_computed_but_comes_out_the_same(model, monkeypatch):
+    """An offer of nothing goes through the same arithmetic to the same integers."""
+    plan = a_plan(scenarios=(Scenario(0.0, 3), Scenario(0.2), Scenario(0.3, 30), Scenario(0.0)))
+    states = some_states(model, 20)
+    spared = run(model, states, plan)
+    distinct, places = plan.distinct
+    assert (distinct.scenarios, places.tolist()) == ((Scenario(0.2),), [0, 0, 1, 0, 0])
+
+    monkeypatch.setattr(RolloutPlan, "distinct", property(lambda self: (self, np.arange(5))))
+
+    assert_equal(run(model, states, plan), spared)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 50])
@@ -177,6 +207,7 @@ def test_measures_agree_with_one_another(model):
     outcome = run(model, some_states(model, 20), a_plan())
 
     assert np.array_equal(outcome.by_day.sum(axis=2), outcome.revenue_cents)
+    assert np.array_equal(outcome.margin_by_day.sum(axis=2), outcome.margin_cents)
     assert np.array_equal(
         outcome.customer_revenue_cents.sum(axis=1), outcome.revenue_cents.sum(axis=1)
     )
@@ -184,6 +215,56 @@ def test_measures_agree_with_one_another(model):
     assert (outcome.orders <= outcome.lines).all()
     assert (outcome.lines <= outcome.units).all()
     assert (outcome.buyers <= 20).all()
+
+
+def test_without_accounts_goods_cost_nothing_and_all_are_counted_together(model):
+    outcome = run(model, some_states(model, 20), a_plan())
+
+    assert np.array_equal(outcome.margin_cents, outcome.revenue_cents)
+    assert len(outcome.by_segment) == 1
+
+
+def test_the_margin_is_what_goods_leave_and_what_others_pay_of_the_discount(model):
+    terms = accounts_of(model, np.zeros(20), cost_share=0.6, funded_share=0.25)
+
+    outcome = run(model, some_states(model, 20), a_plan(), accounts=terms)
+
+    regular = outcome.revenue_cents + outcome.discount_cents
+    expected = outcome.revenue_cents - 0.6 * regular + 0.25 * outcome.discount_cents
+    assert (np.abs(outcome.margin_cents - expected) <= outcome.lines).all()  # rounded by the line
+    assert not np.array_equal(outcome.margin_cents[1], outcome.margin_cents[0])
+
+
+def test_goods_of_each_item_cost_what_they_cost(model):
+    states, plan, terms = some_states(model, 20), a_plan(scenarios=()), accounts_of(model, [0] * 20)
+    free = run(model, states, plan, accounts=terms)
+
+    def margin(dear: np.ndarray) -> int:
+        counted = replace(terms, cost_share=np.where(dear, 1.0, 0.0))
+        return int(run(model, states, plan, accounts=counted).margin_cents.sum())
+
+    often = np.arange(model.vocabulary) == free.item_lines.argmax()
+    assert 0 < margin(often) < free.margin_cents.sum()
+    assert margin(free.item_lines == 0) == free.margin_cents.sum()
+    assert margin(free.item_lines > 0) == 0
+
+
+def test_segments_are_what_their_customers_do_alone(model):
+    states, plan, row_keys = some_states(model, 20), a_plan(), keys(20)
+    segment = np.arange(20) % 3
+    terms = accounts_of(model, segment, cost_share=0.5)
+
+    whole = run(model, states, plan, row_keys=row_keys, accounts=terms)
+
+    for place in range(3):
+        rows = np.flatnonzero(segment == place)
+        alone = run(
+            model, states.take(rows), plan, row_keys=row_keys[rows],
+            accounts=replace(terms, segment=np.zeros(len(rows), np.int64)),
+        )  # fmt: skip
+        found = dict(zip(MEASURES, whole.by_segment[place], strict=True))
+        for name in MEASURES:
+            assert np.array_equal(found[name], getattr(alone, name)), name
 
 
 @pytest.mark.parametrize("depth", [0.1, 0.3])

@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -23,7 +24,7 @@ from rich.progress import (
 from campaigns.criteria import Criteria
 from campaigns.models import SimulationRun
 from campaigns.selectors import campaigns, simulation_by_id
-from campaigns.services import create_audience, create_campaign, start_simulation
+from campaigns.services import Economics, create_audience, create_campaign, start_simulation
 from campaigns.tables import grid_table, summary
 from common.clock import now
 from common.errors import DtocError
@@ -44,6 +45,12 @@ class Command(BaseCommand):
         parser.add_argument("--horizon", type=int, default=30, metavar="DAYS")
         parser.add_argument("--offer-days", type=int, default=14)
         parser.add_argument("--currency", default="GBP", help="of the purchases (GBP)")
+        parser.add_argument(
+            "--margin", type=_share, help="share of the price left after the cost of goods"
+        )
+        parser.add_argument("--contact-cost", type=_share, default=Decimal(0), metavar="AMOUNT")
+        parser.add_argument("--fixed-cost", type=_share, default=Decimal(0), metavar="AMOUNT")
+        parser.add_argument("--budget", type=_share, metavar="AMOUNT", help="no limit if left out")
         parser.add_argument("--replicates", type=int, default=10)
         parser.add_argument("--sample", type=int, help="how many twins; all where left out")
         parser.add_argument("--response", choices=["assumed", "elasticity"], default="assumed")
@@ -132,8 +139,16 @@ def _started(options: dict[str, Any]) -> SimulationRun:
 def _campaign_id(options: dict[str, Any]) -> UUID:
     """The newest campaign like this one, or a new one."""
     wanted = {key: options[key] for key in ("name", "offer_days", "currency")}
-    known = campaigns().filter(**wanted).first()
-    return (known or create_campaign(**wanted, created_by=REQUESTED_BY, at=now())).id
+    terms = Economics(
+        margin_rate=options["margin"],
+        contact_cost=options["contact_cost"],
+        fixed_cost=options["fixed_cost"],
+        budget=options["budget"],
+    )
+    known = campaigns().filter(**wanted, **asdict(terms)).first()
+    if known is not None:
+        return known.id
+    return create_campaign(**wanted, economics=terms, created_by=REQUESTED_BY, at=now()).id
 
 
 def _watched(run: SimulationRun, console: Console, *, by_workers: bool) -> SimulationRun:
