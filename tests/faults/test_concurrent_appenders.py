@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.crew import Plan
 from tests.faults.logbook import logbook_of
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("committed")]
 SMALL = {"writers": 4, "events": 2_000, "streams": 60, "largest_batch": 20}
@@ -18,7 +19,7 @@ SMALL = {"writers": 4, "events": 2_000, "streams": 60, "largest_batch": 20}
 def test_eight_writers_and_two_readers_lose_double_and_reorder_nothing(
     environment: dict[str, str], tmp_path: Path
 ):
-    plan = Plan(writers=8, events=200_000, streams=2_000)
+    plan = Plan(writers=8, events=sized(40_000, 200_000), streams=2_000)
 
     found = logbook_of(plan, tmp_path, environment)
 

@@ -13,9 +13,10 @@ from tests.events.builders import rows
 from tests.faults.ground import connected_to
 from tests.faults.sender import purchase
 from tests.faults.site import Answer, Site, eventually, site
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
-OUTAGE_SECONDS = 20
+OUTAGE_SECONDS = sized(8, 20)
 SENDERS = 3
 WORKERS = ("web", "twins", "ingest", "beat")
 STORED = "SELECT event_id::text FROM events_event WHERE type = 'item_purchased'"

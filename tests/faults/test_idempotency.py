@@ -10,9 +10,10 @@ from tests.events.builders import rows
 from tests.faults.ground import connected_to
 from tests.faults.sender import purchase
 from tests.faults.site import Site, eventually, site
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
-EVENTS, TIMES, SENDERS = 10_000, 3, 4
+EVENTS, TIMES, SENDERS = sized(2_500, 10_000), 3, 4
 DOUBTFUL = 40  # of each kind
 WHAT_IS_STORED = """
 SELECT count(*), count(DISTINCT event_id), count(DISTINCT stream) FROM events_event

@@ -19,10 +19,11 @@ from django.core.management import call_command
 from events.models_imports import Import
 from events.selectors import intake_counts
 from tests.events.builders import empty_event_store, rows
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.data]
-KILLS = 20
-ROWS = 20_000
+KILLS = sized(8, 20)
+ROWS = sized(8_000, 20_000)
 CHUNK_ROWS = 50
 PATIENCE_SECONDS = 300
 EVENTS = """
@@ -99,7 +100,7 @@ def killed_once(command: list[str], environment: dict[str, str], rng: random.Ran
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("committed")
-def test_an_import_killed_twenty_times_equals_one_that_was_not(file, environment):
+def test_an_import_killed_again_and_again_equals_one_that_was_not(file, environment):
     rng = random.Random(20111209)
     command = [
         sys.executable, "manage.py", "import_events", str(file), "--mapping=online_retail",

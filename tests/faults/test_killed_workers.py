@@ -1,9 +1,8 @@
 """Workers die again and again while events come in any order, twice and late: no twin is wrong.
 
-``DTOC_FAULT_EVENTS=200000 DTOC_FAULT_KILLS=50`` is the whole exercise; the suite runs a short one.
+``DTOC_FAULTS=whole`` is the whole exercise; the suite runs a short one.
 """
 
-import os
 import random
 import signal
 import subprocess
@@ -16,11 +15,12 @@ import redis
 
 from tests.faults.latecomers_crew import FOLDED, LAG, begun, ended, number
 from tests.faults.site import Site, eventually, site
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3_600)]
 
-EVENTS = int(os.environ.get("DTOC_FAULT_EVENTS", 4_000))
-KILLS = int(os.environ.get("DTOC_FAULT_KILLS", 6))
+EVENTS = sized(4_000, 200_000)
+KILLS = sized(6, 50)
 STREAMS = EVENTS // 60
 FLUSHED_EVERY = 5  # kills
 PATIENCE_SECONDS = 300  # a worker that begins loads torch

@@ -397,7 +397,7 @@ def test_workers_killed_again_and_again_lose_nothing_and_fold_nothing_twice(mode
         target = folder / file.relative_to(model_storage)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
-    people = [customer() for _ in range(150)]
+    people = [customer() for _ in range(80)]
     chances = random.Random(7)
     for someone in people:
         happen(someone, *orders(12), start=NOON + DAY)
@@ -406,7 +406,7 @@ def test_workers_killed_again_and_again_lose_nothing_and_fold_nothing_twice(mode
     command = [sys.executable, "manage.py", "advance_twins", "--limit", "2"]
     kills, seen = 0, {0}
 
-    for _ in range(8):
+    for _ in range(6):
         worker = subprocess.Popen(
             command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -422,10 +422,10 @@ def test_workers_killed_again_and_again_lose_nothing_and_fold_nothing_twice(mode
         if not Stream.objects.exclude(advanced_version=0).count() < len(people):
             break
 
-    assert kills >= 5
-    assert len(seen) >= 5  # every worker got some twins done before it died
+    assert kills >= 4
+    assert len(seen) >= 4  # every worker got some twins done before it died
     call_command("advance_twins", stdout=StringIO(), stderr=StringIO())
-    assert verified() == "0 differences in 150 twins"
+    assert verified() == "0 differences in 80 twins"
     assert all(s.lag_events == 0 for s in Stream.objects.all())
 
 
