@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from django.core.management import CommandError, call_command
 
+from campaigns.backtest.files import read_customers
 from tests.ml.uplift.worlds import World, world, write
 
 QUICK = {"refits": 3, "draws": 40}
@@ -117,6 +118,15 @@ def test_a_packed_csv_with_only_the_published_columns_is_read(made: World, repor
     with gzip.open(paths["events"], "wt") as file:
         told.to_csv(file, index=False)
     assert figures(paths, tmp_path) == report[1]
+
+
+def test_what_customers_did_not_tell_is_missing(made: World, tmp_path: Path):
+    customers = read_customers(made.written(tmp_path)["profiles"])
+    untold = (made.profiles["age"] == 118).to_numpy()
+    assert untold.any()
+    assert np.array_equal(np.isnan(customers.age), untold)
+    assert np.array_equal(np.isnan(customers.income), untold)
+    assert not (customers.female + customers.male)[untold].any()
 
 
 def test_rows_in_another_order_give_the_same_report(made: World, report, tmp_path: Path):

@@ -142,6 +142,23 @@ def test_an_offer_of_nothing_changes_nothing(learned):
     )
 
 
+def test_what_offers_cause_is_told_apart_from_how_the_arms_differ(saturating, learned):
+    _, (journal, customers, _), report = saturating
+    model, walk, _ = learned
+    offered = journal.offered_at(408, len(customers))
+    gain = walk.expected(model.best, offered).spend - walk.expected(model.best).spend
+    spend = report.rows("spend")[0]
+    assert spend.effect.value == pytest.approx(gain[offered >= 0].mean())
+    assert spend.predicted.value == pytest.approx(
+        spend.effect.value + unlike_arms(walk.expected(model.best).spend, offered)
+    )
+
+
+def unlike_arms(spend, offered):
+    """How the arms would differ if nobody were offered anything."""
+    return spend[offered >= 0].mean() - spend[offered < 0].mean()
+
+
 def test_not_only_the_difference_is_right_but_both_sides_of_it(saturating, learned):
     _, (journal, customers, _), _ = saturating
     model, walk, _ = learned
