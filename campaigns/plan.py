@@ -16,7 +16,7 @@ MOST_SCENARIOS = 400
 MOST_CELLS = 2_000_000  # (scenarios + control) x replicates x days: what a chunk's result holds
 LARGEST_CHUNK = 250
 CHUNK_ROWS = (
-    12_000  # (customer, arm, replicate): some ten seconds of a processor, one tile of a GPU
+    36_000  # (customer, arm, replicate): some ten seconds of a processor, two tiles of a GPU
 )
 LARGEST_ELASTICITY = 10.0
 RESPONSES = ("assumed", "elasticity")

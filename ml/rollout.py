@@ -1,8 +1,9 @@
 """Simulated futures of many twins, untreated and treated, with common random numbers.
 
-A row is one (customer, replicate, arm). It draws the time of its next order, then line after line
-of that order, and feeds each one back into the core and into what is remembered of purchase days,
-until the next order lies beyond the horizon: a customer's rate is learned on as the orders come.
+A row is one (customer, replicate, arm); until its offer opens, an arm shares the row of its
+control. A row draws the time of its next order, then line after line of that order, and feeds each
+one back into the core and into what is remembered of purchase days, until the next order lies
+beyond the horizon: a customer's rate is learned on as the orders come.
 Every replicate has a level of the whole shop of its own, which moves from week to week. Every draw
 is addressed by (seed, customer, replicate, order and line, purpose), so the arms of one replicate
 meet the same luck, and no row can tell with which others it was computed.
@@ -12,7 +13,9 @@ the hazard of orders and the quantity of lines and lowers the price. The core is
 they were bought, but not told of the offer, so that nothing is counted twice.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from torch import Tensor
 
 from ml.encoding import look_up
 from ml.response import Response, hazard_multiplier, quantity_multiplier
+from ml.rollout_orders import Arms, Calendar, Orders
 from ml.rollout_plan import (
     Accounts,
     BadPlan,
@@ -30,8 +34,8 @@ from ml.rollout_plan import (
     Scenario,
     StartBeforeClock,
 )
-from ml.rollout_rows import Customers, Rows
-from ml.rollout_steps import Arms, Calendar, advance_rows, first_orders
+from ml.rollout_rows import Customers
+from ml.rollout_steps import Tile
 from ml.rollout_tallies import Tallies
 from ml.states import TwinStates
 from ml.twin import TwinModel
@@ -43,7 +47,6 @@ __all__ = [
 
 # Fixed shapes, padded: the same row goes through the same instructions wherever it stands.
 TILE_ROWS = {"cpu": 256, "cuda": 16_384}
-ARRIVALS = 8_192  # rows whose first order is drawn at once; most never enter the tile
 
 
 def rollout(
@@ -100,14 +103,13 @@ def _rolled_out(
     arms = _arms(plan, response, accounts, model.device)
     calendar = Calendar.of(model.rhythm, plan, model.device)
     tallies = Tallies.zero(plan, accounts, model.vocabulary, model.device)
-    arrivals = first_orders(customers, arms, plan, calendar, ARRIVALS)
-    waiting = _Waiting(arrivals, model.device)
-    rows = Rows.idle(tile, model.config.hidden, model.core.carried, model.device)
-    while True:
-        rows.admit(waiting.take(int((~rows.active).sum())), customers)
-        if not bool(rows.active.any()):
-            return tallies.outcome()
-        advance_rows(model, rows, arms, plan, calendar, tallies)
+    orders = Orders(customers, arms, plan, calendar)
+    places = Tile.idle(tile, model.config.hidden, model.core.carried, model.device)
+    while places.fill(orders):
+        ended = places.step(model, arms, plan.seed, tallies)
+        if ended is not None:
+            orders.end(ended)
+    return tallies.outcome()
 
 
 def _arms(plan: RolloutPlan, response: Response, accounts: Accounts, device: torch.device) -> Arms:
@@ -125,24 +127,7 @@ def _arms(plan: RolloutPlan, response: Response, accounts: Accounts, device: tor
         paid_share=1 - torch.tensor(depths, dtype=torch.float64, device=device),
         opens_ms=windows[:, 0].contiguous(),
         closes_ms=windows[:, 1].contiguous(),
+        leaves_ms=torch.from_numpy(plan.leaves_ms()).to(device),
         cost_share=torch.from_numpy(accounts.cost_share).to(device),
         funded_share=accounts.funded_share,
     )
-
-
-class _Waiting:
-    """Rows that have an order to come, handed out as places in the tile fall free."""
-
-    def __init__(self, arrivals: Iterator[Tensor], device: torch.device) -> None:
-        self.arrivals = arrivals
-        self.rows = torch.empty((0, 4), dtype=torch.int64, device=device)
-
-    def take(self, most: int) -> Tensor:
-        """Return up to ``most`` rows as ``first_orders`` yields them; fewer at the end."""
-        while len(self.rows) < most:
-            more = next(self.arrivals, None)
-            if more is None:
-                break
-            self.rows = torch.cat([self.rows, more])
-        taken, self.rows = self.rows[:most], self.rows[most:]
-        return taken

@@ -101,6 +101,10 @@ class RolloutPlan:
         starts = [self.start_ms + arm.delay_days * DAY_MS for arm in self.arms]
         return [(start, start + self.offer_days * DAY_MS) for start in starts]
 
+    def leaves_ms(self) -> Integers:
+        """Return when each arm (A,) ceases to be one row with the control: as its offer opens."""
+        return np.array([opens for opens, _ in self.windows_ms()])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:

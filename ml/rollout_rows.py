@@ -1,7 +1,8 @@
-"""The rows of a rollout on the device: a tile of fixed size in which rows come and go."""
+"""The rows of a rollout on the device, and the customers that they begin as."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -85,11 +86,10 @@ CARRIED = tuple(f.name for f in fields(Customers))
 
 @dataclass(slots=True)
 class Rows:
-    """A tile of rows. Shapes: T rows, H hidden, S carried; (T, H), (T, S) or (T,)."""
+    """Rows with an order. Shapes: T rows, H hidden, S carried; (T, H), (T, S) or (T,)."""
 
     h: Tensor
     c: Tensor
-    active: Tensor
     customer: Tensor
     replicate: Tensor
     arm: Tensor
@@ -104,7 +104,7 @@ class Rows:
     line_value: Tensor  # what one of them is to cost on average, float64
     value_left: Tensor  # of what they all are to cost, float64
     usual: Tensor  # sum of what the model expected of its lines so far, float64
-    orders: Tensor  # opened ever, the present one from its first line on
+    orders: Tensor  # opened ever, the present one among them
     lines: Tensor  # ever
     last_order_ms: Tensor  # when the last one was opened
     gaps_n: Tensor
@@ -118,78 +118,95 @@ class Rows:
     last_day_cents: Tensor
     last_day_share: Tensor
 
+    def __len__(self) -> int:
+        return len(self.customer)
+
     @staticmethod
-    def idle(tile: int, hidden: int, carried: int, device: torch.device) -> Rows:
-        """Return a tile without rows."""
-        columns, widths = {}, {"h": (hidden,), "c": (carried,)}
-        kinds = dict.fromkeys(("active", "is_new"), torch.bool) | dict.fromkeys(
-            ("last_day_share", "line_value", "value_left", "usual"), torch.float64
-        )
-        for field in fields(Rows):
-            width = widths.get(field.name, ())
-            kind = torch.float32 if width else kinds.get(field.name, torch.int64)
-            columns[field.name] = torch.zeros((tile, *width), dtype=kind, device=device)
+    def idle(count: int, hidden: int, carried: int, device: torch.device) -> Rows:
+        """Return rows of nobody."""
+        widths = {"h": (hidden,), "c": (carried,)}
+        real = ("last_day_share", "line_value", "value_left", "usual")
+        kinds = {"is_new": torch.bool} | dict.fromkeys(real, torch.float64)
+        columns = {}
+        for name in COLUMNS:
+            width = widths.get(name, ())
+            kind = torch.float32 if width else kinds.get(name, torch.int64)
+            columns[name] = torch.zeros((count, *width), dtype=kind, device=device)
         return Rows(**columns)
 
-    def admit(self, arrivals: Tensor, customers: Customers) -> None:
-        """Put rows (customer, replicate, arm, time of the first order) into free places."""
-        if not len(arrivals):
-            return
-        place = (~self.active).nonzero().squeeze(1)[: len(arrivals)]
-        customer, replicate, arm, order_ms = arrivals.unbind(1)
+    @staticmethod
+    def beginning(customers: Customers, first: Tensor) -> Rows:
+        """Return rows whose first orders (T, 4) come: customer, replicate, arm and time."""
+        customer, replicate, arm, order_ms = first.unbind(1)
+        rows = Rows.idle(len(first), customers.h.shape[1], customers.c.shape[1], first.device)
         for name in CARRIED:
-            getattr(self, name)[place] = getattr(customers, name)[customer]
-        self.customer[place], self.replicate[place], self.arm[place] = customer, replicate, arm
-        self.order_ms[place] = order_ms
-        self.order[place], self.line[place] = 0, 0
-        self.active[place] = True
+            setattr(rows, name, getattr(customers, name)[customer])
+        rows.customer, rows.replicate, rows.arm, rows.order_ms = customer, replicate, arm, order_ms
+        return rows
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """Return all the rows of the parts."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = ([getattr(part, name) for part in parts] for name in COLUMNS)
+        return Rows(*map(torch.cat, columns))
+
+    def __getitem__(self, index: Tensor | slice) -> Rows:
+        """Return copies of some rows; of a slice, views."""
+        return Rows(*(getattr(self, name)[index] for name in COLUMNS))
+
+    def put(self, place: Tensor, others: Rows) -> None:
+        """Let other rows take these places."""
+        for name in COLUMNS:
+            getattr(self, name)[place] = getattr(others, name)
 
     def plan_orders(self, rhythm: Rhythm, seed: int) -> None:
-        """Decide on lines and value of the present order wherever this is its first line.
+        """Decide on lines and value of the order, before it is counted.
 
         Both are shrunk to the customer's own history, of which the orders drawn are part.
         """
         purposes = torch.tensor([[LINES], [VALUE]], device=self.key.device)
         step = self.order * LINE_SLOTS
         luck = torch.special.ndtri(uniforms(seed, self.key, self.replicate, step, purposes))
-        sizes, counts, opened = rhythm.sizes, rhythm.counts, self.line == 0
+        sizes, counts = rhythm.sizes, rhythm.counts
         usual_lines = sizes.expected_lines(torch, self.lines, self.orders)
         log_lines = torch.log(usual_lines) + sizes.lines_spread * luck[0]
         lines = torch.exp(log_lines - sizes.lines_spread**2 / 2).round().clamp(1, MOST_LINES)
         days, spend = self.purchase_days.double(), self.spend_cents.double() / 100
-        usual_value = counts.order_value(days, spend)
-        log_value = torch.log(usual_value) + sizes.value_spread * luck[1]
+        log_value = torch.log(counts.order_value(days, spend)) + sizes.value_spread * luck[1]
         value = torch.exp(log_value - sizes.value_spread**2 / 2)
-        self.planned = torch.where(opened, lines.to(torch.int64), self.planned)
-        self.line_value = torch.where(opened, value / lines, self.line_value)
-        self.value_left = torch.where(opened, value, self.value_left)
-        self.usual = torch.where(opened, 0.0, self.usual)
+        self.planned = lines.to(torch.int64)
+        self.line_value, self.value_left = value / lines, value
+        self.line, self.usual = torch.zeros_like(self.line), torch.zeros_like(self.usual)
 
     def open_orders(self, rhythm: Rhythm) -> None:
-        """Count the present order, and its day, wherever this is its first line."""
-        opened = self.line == 0
-        again = opened & (self.orders > 0)
-        self.gaps_n += again
-        self.gaps_sum_ms += torch.where(again, self.order_ms - self.last_order_ms, 0)
-        self.last_order_ms = torch.where(opened, self.order_ms, self.last_order_ms)
-        self.orders += opened
+        """Count the order that was placed at ``order_ms``, and its day."""
+        again = self.orders > 0
+        self.gaps_n = self.gaps_n + again
+        waited = torch.where(again, self.order_ms - self.last_order_ms, 0)
+        self.gaps_sum_ms = self.gaps_sum_ms + waited
+        self.last_order_ms = self.order_ms
+        self.orders = self.orders + 1
         day, known = _day(self.order_ms), self.purchase_days > 0
-        fresh = opened & ~(known & (day == self.last_day))
+        fresh = ~(known & (day == self.last_day))
         gap = torch.where(known, day - self.last_day, 0)
         self.gap_before_days = torch.where(fresh, self.gap_days, self.gap_before_days)
         self.gap_days = torch.where(fresh, gap, self.gap_days)
-        self.first_day = torch.where(fresh & ~known, day, self.first_day)
-        self.last_day = torch.where(fresh, day, self.last_day)
+        self.first_day = torch.where(known, self.first_day, day)
+        self.last_day = day
         self.last_day_cents = torch.where(fresh, 0, self.last_day_cents)
-        self.purchase_days += fresh
-        over = rhythm.law.day_share(torch, self.order_ms % DAY_MS)
-        self.last_day_share = torch.where(opened, over, self.last_day_share)
+        self.purchase_days = self.purchase_days + fresh
+        self.last_day_share = rhythm.law.day_share(torch, self.order_ms % DAY_MS)
 
     def spend(self, cents: Tensor) -> None:
         """Count a line and what it would cost without any offer."""
         self.lines = self.lines + 1
         self.spend_cents = self.spend_cents + cents
         self.last_day_cents = self.last_day_cents + cents
+
+
+COLUMNS = tuple(f.name for f in fields(Rows))
 
 
 def _day(at_ms: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
-"""One step of a rollout: a line of every row, and where each row goes from there."""
+"""One step of a rollout: a line of every row, fed back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,118 +10,72 @@ from torch import Tensor
 
 from ml.events import EventKind
 from ml.noise import uniforms
-from ml.rhythm.draws import Hazards, levels
-from ml.rhythm.law import Own
-from ml.rhythm.model import Rhythm
 from ml.rollout_draws import draw_items
-from ml.rollout_plan import RolloutPlan
-from ml.rollout_rows import ITEM, LINE_SLOTS, TIME, TOTAL, Customers, Rows
+from ml.rollout_orders import Arms, Orders
+from ml.rollout_rows import ITEM, LINE_SLOTS, TOTAL, Rows
 from ml.rollout_tallies import Tallies
 from ml.timing import DAY_MS
 from ml.twin import TwinModel
 
+ITEM_ROWS = {"cpu": 64, "cuda": 16_384}  # rows whose scores of all items are held at once
 LEAST_SHARE = 0.25  # of its planned value that a line costs where the others took too much
 LARGEST_LOG_TOTAL = 16.0  # about 9 million; keeps sums of cents inside 64 bits
-NEXT_ROWS = {"cpu": 32, "cuda": 4_096}  # rows that ask for their next order at once, padded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arms:
-    """What the offer of each arm does, and what its lines leave.
+@dataclass(slots=True)
+class Tile:
+    """A fixed number of places for rows (T,), some of them idle: every step has one shape."""
 
-    Shapes: A arms, R replicates, V items; (A, R) or (A,), ``cost_share`` (V,).
-    """
-
-    hazard: Tensor
-    quantity: Tensor
-    paid_share: Tensor
-    opens_ms: Tensor
-    closes_ms: Tensor
-    cost_share: Tensor
-    funded_share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
-    """The days of the horizon, and the shop's level on each of them (R, D) by replicate."""
-
-    rhythm: Rhythm
-    first_day: int
-    days: int
-    level: Tensor
+    rows: Rows
+    active: Tensor
 
     @staticmethod
-    def of(rhythm: Rhythm, plan: RolloutPlan, device: torch.device) -> Calendar:
-        """Return the days that the plan's horizon touches."""
-        first = plan.start_ms // DAY_MS
-        days = plan.end_ms // DAY_MS - first + 1
-        level = levels(rhythm.drift, plan.seed, plan.replicates, first, days, device)
-        return Calendar(rhythm=rhythm, first_day=first, days=days, level=level)
+    def idle(count: int, hidden: int, carried: int, device: torch.device) -> Tile:
+        """Return a tile in which all places are free."""
+        active = torch.zeros(count, dtype=torch.bool, device=device)
+        return Tile(Rows.idle(count, hidden, carried, device), active)
+
+    def fill(self, orders: Orders) -> bool:
+        """Free places are given to rows that have an order; False where none is left at all."""
+        free = (~self.active).nonzero().squeeze(1)
+        for rows in orders.take(len(free)):
+            place, free = free[: len(rows)], free[len(rows) :]
+            self.rows.put(place, rows)
+            self.active[place] = True
+        return len(free) < len(self.active)
+
+    def step(self, model: TwinModel, arms: Arms, seed: int, tallies: Tallies) -> Rows | None:
+        """Draw one line for every row, tally it and feed it back; return rows at an order's end."""
+        draw_lines(model, self.rows, self.active, arms, seed, tallies)
+        more = self.rows.line < self.rows.planned
+        ended = (self.active & ~more).nonzero().squeeze(1)
+        self.active = self.active & more
+        return self.rows[ended] if len(ended) else None
 
 
-def _hazards(columns: Customers | Rows, index: Tensor, calendar: Calendar) -> Hazards:
-    """Return the hazards of some customers or rows on the days of the horizon."""
-    law = calendar.rhythm.law
-    own = law.own_of(
-        torch,
-        days=columns.purchase_days[index], first_day=columns.first_day[index],
-        last_day=columns.last_day[index], last_day_share=columns.last_day_share[index],
-        gap_days=columns.gap_days[index], gap_before_days=columns.gap_before_days[index],
-        spend_cents=columns.spend_cents[index], last_day_cents=columns.last_day_cents[index],
-    )  # fmt: skip
-    return Hazards(law, Own(*own), calendar.first_day, calendar.days)
-
-
-def first_orders(
-    customers: Customers, arms: Arms, plan: RolloutPlan, calendar: Calendar, at_once: int
-) -> Iterator[Tensor]:
-    """Yield the rows that order within the horizon: (customer, replicate, arm, time in ms).
-
-    No order has come between the twin's last event and the start; nothing continues an order from
-    before the start.
-    """
-    device = customers.key.device
-    each = len(arms.paid_share) * plan.replicates
-    count = len(customers.key) * each
-    touched = (at_once - 1) // each + 2  # customers of one block, at most
-    for start in range(0, count, at_once):
-        number = torch.arange(start, start + at_once, device=device).clamp(max=count - 1)
-        customer, cell = number // each, number % each
-        replicate, arm = cell // len(arms.paid_share), cell % len(arms.paid_share)
-        first = start // each
-        block = torch.arange(first, first + touched, device=device)
-        hazards = _hazards(customers, block.clamp(max=len(customers.key) - 1), calendar)
-        times = hazards.rows(customer - first, calendar.level[replicate])
-        u = uniforms(plan.seed, customers.key[customer], replicate, 0, TIME)
-        began = torch.full_like(number, plan.start_ms)
-        window = (arms.opens_ms[arm], arms.closes_ms[arm])
-        due = times.draw(u, began, window, arms.hazard[arm, replicate], end_ms=plan.end_ms)
-        kept = (due < plan.end_ms) & (torch.arange(at_once, device=device) < count - start)
-        yield torch.stack([customer, replicate, arm, due], dim=1)[kept]
-
-
-def advance_rows(
-    model: TwinModel,
-    rows: Rows,
-    arms: Arms,
-    plan: RolloutPlan,
-    calendar: Calendar,
-    tallies: Tallies,
+def draw_lines(
+    model: TwinModel, rows: Rows, active: Tensor, arms: Arms, seed: int, tallies: Tallies
 ) -> None:
-    """Draw one line for every row, tally it, feed it back, and find out what comes next."""
-    rows.plan_orders(calendar.rhythm, plan.seed)
-    rows.open_orders(calendar.rhythm)
+    """Draw one line for every row, tally those of the active ones, and feed all of them back."""
     step = rows.order * LINE_SLOTS + rows.line
     purposes = torch.tensor([[ITEM], [TOTAL]], device=step.device)
-    u_item, u_total = uniforms(plan.seed, rows.key, rows.replicate, step, purposes)
+    u_item, u_total = uniforms(seed, rows.key, rows.replicate, step, purposes)
     continues = rows.line > 0
-    item = draw_items(model.item_logits(rows.h, continues), u_item)
+    item = _drawn_items(model, rows.h, continues, u_item)
     total = _line_total(model, rows, item, u_total)
     line = _priced_line(model, rows, item, total, arms)
-    tallies.add(rows, item, line)
+    tallies.add(rows, active, item, line)
     rows.spend((total * 100).round().clamp(min=1).to(torch.int64))
     rows.h, rows.c = _fed_back(model, rows, item, line, continues)
-    _move_on(rows, arms, plan, calendar)
+    rows.last_ms = rows.order_ms.clone()  # ``put`` writes into both
+    rows.line = rows.line + 1
+
+
+def _drawn_items(model: TwinModel, h: Tensor, continues: Tensor, u: Tensor) -> Tensor:
+    """Return the item of each row; a few rows at a time, whose scores stay in the cache."""
+    size = ITEM_ROWS.get(h.device.type, ITEM_ROWS["cpu"])
+    parts = zip(*(torch.split(column, size) for column in (h, continues, u)), strict=True)
+    return torch.cat([draw_items(model.item_logits(some, more), own) for some, more, own in parts])
 
 
 def _line_total(model: TwinModel, rows: Rows, item: Tensor, u: Tensor) -> Tensor:
@@ -188,39 +141,3 @@ def _fed_back(
     )
     h, c = model.core(encoded, rows.h, rows.c)
     return h, c
-
-
-def _move_on(rows: Rows, arms: Arms, plan: RolloutPlan, calendar: Calendar) -> None:
-    """Go to the next line of the order, or to the next order, or out of the horizon."""
-    more = rows.line + 1 < rows.planned
-    due = torch.full_like(rows.order_ms, plan.end_ms)
-    done = (rows.active & ~more).nonzero().squeeze(1)
-    for some in torch.split(done, NEXT_ROWS.get(done.device.type, NEXT_ROWS["cpu"])):
-        due[some] = _next_orders(rows, some, arms, plan, calendar)
-    rows.last_ms = rows.order_ms
-    rows.active = rows.active & (more | (due < plan.end_ms))
-    rows.order_ms = torch.where(more | ~rows.active, rows.order_ms, due)
-    rows.order = torch.where(more, rows.order, rows.order + 1)
-    rows.line = torch.where(more, rows.line + 1, 0)
-    rows.is_new = torch.zeros_like(rows.is_new)
-
-
-def _next_orders(
-    rows: Rows, some: Tensor, arms: Arms, plan: RolloutPlan, calendar: Calendar
-) -> Tensor:
-    """Return when the next orders of some rows come (ms), the end of the horizon where not before.
-
-    Computed in a padded block: a row's numbers do not depend on how many others are asked.
-    """
-    size = NEXT_ROWS.get(some.device.type, NEXT_ROWS["cpu"])
-    index = torch.nn.functional.pad(some, (0, size - len(some)))
-    arm, replicate = rows.arm[index], rows.replicate[index]
-    every = torch.arange(size, device=some.device)
-    times = _hazards(rows, index, calendar).rows(every, calendar.level[replicate])
-    step = (rows.order[index] + 1) * LINE_SLOTS
-    u = uniforms(plan.seed, rows.key[index], replicate, step, TIME)
-    window = (arms.opens_ms[arm], arms.closes_ms[arm])
-    due = times.draw(
-        u, rows.order_ms[index], window, arms.hazard[arm, replicate], end_ms=plan.end_ms
-    )
-    return due[: len(some)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ml.rollout as rollout_module
+import ml.rollout_orders as orders_module
 from ml.encoding import Dictionaries, encode
 from ml.events import EventKind, EventTable
 from ml.predict import rhythms
@@ -29,6 +30,7 @@ from ml.rollout import (
 from ml.rollout_draws import draw_items
 from ml.rollout_plan import BY_CUSTOMER, MEASURES
 from ml.rollout_rows import Rows
+from ml.rollout_tallies import Tallies
 from ml.states import TwinStates
 from ml.timing import DAY_MS
 from ml.twin import TwinConfig, TwinModel
@@ -141,6 +143,44 @@ def test_an_offer_of_nothing_equals_the_control_in_every_integer(model):
     assert outcome.discount_cents[1].sum() > 0
 
 
+@pytest.mark.parametrize("tile", [8, 256])
+def test_what_an_arm_shares_with_its_control_is_what_it_would_have_done_alone(
+    model, monkeypatch, tile
+):
+    """Computed apart from the start, each arm does the same in every integer."""
+    scenarios = tuple(Scenario(depth, delay) for depth in (0.1, 0.4) for delay in (0, 2, 9, 9, 29))
+    plan, states = a_plan(scenarios=scenarios), some_states(model, 12)
+    accounts = accounts_of(model, np.arange(12) % 3, cost_share=0.4)
+    monkeypatch.setitem(rollout_module.TILE_ROWS, "cpu", tile)
+    shared = run(model, states, plan, accounts=accounts)
+    begin = np.full(len(scenarios) + 1, START_MS)
+    monkeypatch.setattr(RolloutPlan, "leaves_ms", lambda _: begin)
+    apart = run(model, states, plan, accounts=accounts)
+
+    assert_equal(shared, apart)
+    assert np.array_equal(shared.by_segment, apart.by_segment)
+    assert np.array_equal(shared.margin_by_day, apart.margin_by_day)
+    assert (shared.revenue_cents[1:] != shared.revenue_cents[0]).any(axis=1).all()
+
+
+def test_an_order_at_the_very_opening_is_the_arms_own(model):
+    """To the millisecond: whoever orders as the offer opens, or later, has met the offer."""
+    opens = START_MS + 5 * DAY_MS
+    plan = a_plan(scenarios=(Scenario(0.2, 5),))
+    rows = Rows.idle(3, 4, 4, torch.device("cpu"))
+    rows.order_ms = torch.tensor([opens - 1, opens - 1, opens])
+    arms = rollout_module._arms(plan, RESPONSE, accounts_of(model, [0] * 3), model.device)
+    due = torch.tensor([opens - 1, opens, opens + 9])
+    place, arm = orders_module._leaving(rows, due, arms)
+    assert (place.tolist(), arm.tolist()) == ([1], [1])
+
+    tallies = Tallies.zero(plan, accounts_of(model, [0] * 3), 5, model.device)
+    measures = {name: torch.ones(3, dtype=torch.int64) for name in MEASURES}
+    active, item = torch.ones(3, dtype=torch.bool), torch.zeros(3, dtype=torch.int64)
+    tallies.add(rows, active, item, measures)
+    assert tallies.outcome().lines.sum(axis=1).tolist() == [3, 2]
+
+
 def test_what_equals_the_control_is_not_computed_but_comes_out_the_same(model, monkeypatch):
     """An offer of nothing goes through the same arithmetic to the same integers."""
     plan = a_plan(scenarios=(Scenario(0.0, 3), Scenario(0.2), Scenario(0.3, 30), Scenario(0.0)))
@@ -198,7 +238,8 @@ def test_the_size_of_the_tile_does_not_change_a_result(model, monkeypatch):
     usual = run(model, states, a_plan())
 
     monkeypatch.setattr(rollout_module, "TILE_ROWS", {"cpu": 64})
-    monkeypatch.setattr(rollout_module, "ARRIVALS", 512)
+    monkeypatch.setattr(orders_module, "ARRIVALS", 512)
+    monkeypatch.setattr(orders_module, "BLOCK", {"cpu": 24})
 
     assert_equal(run(model, states, a_plan()), usual)
 
@@ -386,12 +427,10 @@ def test_what_is_remembered_of_purchase_days_moves_as_a_fold_would_move_it(model
     rhythm = model.rhythm
     rows = Rows.idle(3, 4, 4, torch.device("cpu"))
     moments = [[0, 0.3, 9, 9.5, 30], [0, 1, 2, 3, 4], [0, 5, 5.9, 6, 7]]
-    rows.active[:] = True
     expected = Purchases.none(3)
     for step in range(5):
         at = torch.tensor([START_MS + int(own[step] * DAY_MS) for own in moments])
         rows.order_ms = at
-        rows.line[:] = 0
         rows.open_orders(rhythm)
         rows.spend(torch.tensor([1_000, 250, 40]))
         table = EventTable(
