@@ -15,6 +15,7 @@ LARGEST_SEED = 2**63 - 1
 MOST_SCENARIOS = 400
 MOST_CELLS = 2_000_000  # (scenarios + control) x replicates x days: what a chunk's result holds
 LARGEST_CHUNK = 250
+FEWEST_CHUNKS = 6  # of an audience that has so many customers: for workers, and for progress
 CHUNK_ROWS = (
     36_000  # (customer, arm, replicate): some ten seconds of a processor, two tiles of a GPU
 )
@@ -42,10 +43,10 @@ class SimulationPlan:
         """Scenarios and the control."""
         return len(self.depths) * len(self.delays_days) + 1
 
-    @property
-    def chunk_size(self) -> int:
-        """How many customers make a chunk of bounded work."""
-        return max(1, min(LARGEST_CHUNK, CHUNK_ROWS // (self.arms * self.replicates)))
+    def chunk_size(self, customers: int) -> int:
+        """How many of so many customers make a chunk of bounded work; several workers get some."""
+        each = CHUNK_ROWS // (self.arms * self.replicates)
+        return max(1, min(LARGEST_CHUNK, each, -(-customers // FEWEST_CHUNKS)))
 
     def check(self) -> None:
         """Nothing happens where the plan can be run.

@@ -148,7 +148,7 @@ def _begin(
     at: datetime,
     repeats: SimulationRun | None = None,
 ) -> SimulationRun:
-    size = plan.chunk_size
+    size = plan.chunk_size(len(pins.members))
     run = SimulationRun(
         id=uuid4(),
         campaign=campaign,

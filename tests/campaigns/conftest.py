@@ -22,6 +22,7 @@ def shop(version: ModelVersion) -> list[UUID]:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulations that begin in this test have chunks of four customers (3 arms, 4 replicates)."""
+    monkeypatch.setattr(plan, "FEWEST_CHUNKS", 1)
     monkeypatch.setattr(plan, "CHUNK_ROWS", 4 * 3 * 4)
 
 

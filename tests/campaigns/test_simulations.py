@@ -108,7 +108,9 @@ def test_every_customer_has_luck_of_their_own(shop: list[UUID]):
 
 
 def test_the_size_of_the_chunks_changes_no_figure(shop: list[UUID], monkeypatch):
+    monkeypatch.setattr("campaigns.plan.FEWEST_CHUNKS", 1)
     whole = finished(started())
+    assert WorkChunk.objects.filter(operation=whole.operation).count() == 1
     monkeypatch.setattr("campaigns.plan.CHUNK_ROWS", 5 * 3 * 4)
     parts = finished(started())
 

@@ -194,14 +194,15 @@ def test_what_equals_the_control_is_not_computed_but_comes_out_the_same(model, m
     assert_equal(run(model, states, plan), spared)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 50])
-def test_any_chunking_adds_up_to_the_same_integers(model, chunk):
-    states, plan, row_keys = some_states(model, 60), a_plan(replicates=1), keys(60)
+@pytest.mark.parametrize(("customers", "chunk"), [(60, 1), (60, 7), (1_100, 64), (1_100, 1_000)])
+def test_any_chunking_adds_up_to_the_same_integers(model, customers, chunk):
+    plan = a_plan(replicates=1)
+    states, row_keys = some_states(model, customers), keys(customers)
     whole = run(model, states, plan, row_keys=row_keys)
 
     parts = []
-    for start in range(0, 60 if chunk > 1 else 5, chunk):
-        rows = np.arange(start, min(start + chunk, 60))
+    for start in range(0, customers if chunk > 1 else 5, chunk):
+        rows = np.arange(start, min(start + chunk, customers))
         parts.append(run(model, states.take(rows), plan, row_keys=row_keys[rows]))
 
     if chunk == 1:
