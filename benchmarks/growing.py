@@ -1,7 +1,8 @@
-"""Whether an advancer needs more memory where a shop has ten times as many customers.
+"""Whether a process needs more memory where a shop has ten times as many customers.
 
 Both shops run for as many days, so a customer has as many events in both. Each is advanced from the
-first event by a process of its own, whose peak of memory and events per second are compared.
+first event by a process of its own, and a campaign for all its customers is simulated by another,
+whose peaks of memory and speeds are compared.
 """
 
 import os
@@ -17,34 +18,55 @@ from benchmarks.result import Result
 
 TRAINED_ON, FEW, MANY = 500, 5_000, 50_000
 DAYS = 60
-COMMAND = [sys.executable, "manage.py", "advance_twins"]
+ADVANCE = ["advance_twins"]
+SIMULATE = ["simulate_campaign", "--depths", "0.1", "--delays", "0", "--replicates", "2"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Advanced:
-    """What one process did: events per second, and the most memory it held."""
+class _Done:
+    """What one process did: units per second, and the most memory it held."""
 
-    events_per_second: float
+    speed: float
     peak_mb: float
 
 
-def run(folder: Path, rounds: int) -> Result:
+def run(folder: Path, rounds: int) -> list[Result]:
     """Of one round: what is compared differs by far more than rounds do."""
     learned(shop_file(folder, TRAINED_ON, days=DAYS), "synthetic_shop")
-    few, many = _advanced(folder, FEW), _advanced(folder, MANY)
+    found = [_both(folder, customers) for customers in (FEW, MANY)]
+    advanced, simulated = zip(*found, strict=True)
+    return [
+        _compared("growth", "events/s", *advanced),
+        _compared("growth of simulations", "customers/s", *simulated),
+    ]
+
+
+def _compared(name: str, unit: str, few: _Done, many: _Done) -> Result:
     return Result(
-        name="growth",
+        name=name,
         rounds=1,
-        figure=many.events_per_second,
-        unit="events/s",
-        limit=few.events_per_second,
+        figure=many.speed,
+        unit=unit,
+        limit=few.speed,
         limit_is=f"{FEW:,} customers instead of {MANY:,}",
-        ratio=many.events_per_second / few.events_per_second,
+        ratio=many.speed / few.speed,
         facts={
             f"MB at {FEW:,} customers": few.peak_mb,
             f"MB at {MANY:,} customers": many.peak_mb,
         },
     )
+
+
+def _both(folder: Path, customers: int) -> tuple[_Done, _Done]:
+    """Advance all twins of a shop of so many customers, then simulate a campaign for them."""
+    from twins.selectors import events_total
+
+    _imported(folder, customers)
+    forget_twins()
+    seconds, advance_mb = _run(ADVANCE)
+    advanced = _Done(events_total() / seconds, advance_mb)
+    seconds, simulate_mb = _run(SIMULATE)
+    return advanced, _Done(customers / seconds, simulate_mb)
 
 
 def _imported(folder: Path, customers: int) -> None:
@@ -56,15 +78,12 @@ def _imported(folder: Path, customers: int) -> None:
     import_file(path=file, mapping=load_mapping("synthetic_shop"), at=now())
 
 
-def _advanced(folder: Path, customers: int) -> _Advanced:
-    from twins.selectors import events_total
-
-    _imported(folder, customers)
-    forget_twins()
+def _run(arguments: list[str]) -> tuple[float, float]:
+    """Return the seconds that a command took, and its peak of memory in MB."""
     begun = time.perf_counter()
-    child = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL)  # noqa: S603 - a constant
+    command = [sys.executable, "manage.py", *arguments]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - constants
     _, status, used = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - begun
     if status:
-        raise RuntimeError(f"{' '.join(COMMAND)} ended with status {status}")
-    return _Advanced(events_total() / seconds, used.ru_maxrss / 1024)
+        raise RuntimeError(f"{' '.join(command)} ended with status {status}")
+    return time.perf_counter() - begun, used.ru_maxrss / 1024
