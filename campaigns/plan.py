@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,8 @@ CHUNK_ROWS = (
     36_000  # (customer, arm, replicate): some ten seconds of a processor, two tiles of a GPU
 )
 LARGEST_ELASTICITY = 10.0
-RESPONSES = ("assumed", "elasticity")
+LATEST_START = timedelta(days=3_650)  # a horizon begins no later than so long after it is asked for
+RESPONSES = ("assumed", "elasticity", "learned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class SimulationPlan:
     """A grid of depth x delay over a horizon, with replicates, a seed and a response model.
 
     ``depths`` are shares of the price; ``delays_days`` count from the start of the horizon.
-    ``response`` is ``{"kind": "assumed", "mean": m, "spread": s}`` or ``{"kind": "elasticity"}``.
+    ``response`` is ``{"kind": "assumed", "mean": m, "spread": s}``, ``{"kind": "elasticity"}`` or
+    ``{"kind": "learned"}``.
     """
 
     depths: Sequence[Decimal]
@@ -55,15 +58,26 @@ class SimulationPlan:
             InvalidSimulation: a value is out of range.
             GridTooLarge: the grid holds more than a run can carry.
         """
+        _check_size("scenarios", self.arms - 1, MOST_SCENARIOS)
         _check_range("horizon_days", self.horizon_days, 1, LONGEST_HORIZON_DAYS)
         _check_range("replicates", self.replicates, FEWEST_REPLICATES, MOST_REPLICATES)
         _check_range("seed", self.seed, 0, LARGEST_SEED)
         _check_grid("depths", self.depths, 0, DEEPEST)
         _check_grid("delays_days", self.delays_days, 0, self.horizon_days - 1)
-        _check_size("scenarios", self.arms - 1, MOST_SCENARIOS)
         cells = self.arms * self.replicates * self.horizon_days
         _check_size("cells (arms x replicates x days)", cells, MOST_CELLS)
         _check_response(self.response)
+
+
+def check_start(as_of: datetime | None, at: datetime) -> None:
+    """Nothing happens where a horizon may begin at ``as_of``, asked for at ``at``.
+
+    Raises:
+        InvalidSimulation: it lies too far ahead.
+    """
+    if as_of is not None and as_of > at + LATEST_START:
+        expected = f"at most {at + LATEST_START}, ten years from now"
+        raise InvalidSimulation(field="as_of", value=as_of, expected=expected)
 
 
 def _check_range(field: str, value: Any, low: Any, high: Any) -> None:
@@ -90,7 +104,7 @@ def _check_response(response: dict[str, Any]) -> None:
     kind = response.get("kind")
     if kind not in RESPONSES:
         raise InvalidSimulation(field="response", value=kind, expected=" or ".join(RESPONSES))
-    if kind == "elasticity":
+    if kind != "assumed":
         if response.keys() != {"kind"}:
             expected = "no mean or spread: they are estimated"
             raise InvalidSimulation(field="response", value=response, expected=expected)

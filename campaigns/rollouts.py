@@ -1,7 +1,6 @@
 """One chunk of a simulation, computed. Loads torch; for workers only."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -11,7 +10,7 @@ from campaigns.outcomes import MEASURES, PACKED, Integers, Sums
 from campaigns.population import EPOCH, version_by_id
 from campaigns.segments import SEGMENTS, segments_of
 from campaigns.selectors import members_of_chunk
-from ml.response import AssumedResponse, ElasticityEstimate, ElasticityResponse, Response
+from ml.response import Response, response_from
 from ml.rollout import Accounts, RolloutOutcome, RolloutPlan, Scenario, rollout
 from ml.states import TwinStates
 from ml.twin import TwinModel
@@ -74,10 +73,7 @@ def plan_of(run: SimulationRun) -> RolloutPlan:
 
 def response_of(run: SimulationRun) -> Response:
     """The response model that the run's manifest names."""
-    spec: dict[str, Any] = run.manifest["response"]
-    if spec["kind"] == "assumed":
-        return AssumedResponse(mean=spec["mean"], spread=spec["spread"])
-    return ElasticityResponse(estimate=ElasticityEstimate(**spec["estimate"]))
+    return response_from(run.manifest["response"])
 
 
 def row_keys(pseudonyms: Sequence[UUID]) -> Integers:

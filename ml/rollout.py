@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ml.encoding import look_up
-from ml.response import Response, hazard_multiplier, quantity_multiplier
+from ml.response import Response
 from ml.rollout_orders import Arms, Calendar, Orders
 from ml.rollout_plan import (
     Accounts,
@@ -113,8 +113,8 @@ def _rolled_out(
 
 
 def _arms(plan: RolloutPlan, response: Response, accounts: Accounts, device: torch.device) -> Arms:
-    """Return what each arm does in each replicate, which has one elasticity for all customers."""
-    elasticities = response.elasticities(plan.replicates, plan.seed)
+    """Return what each arm does in each replicate, in which all customers answer alike."""
+    effects = response.effects(plan.replicates, plan.seed)
     depths = [arm.depth for arm in plan.arms]
 
     def table(values: list[NDArray[np.float64]]) -> Tensor:
@@ -122,8 +122,8 @@ def _arms(plan: RolloutPlan, response: Response, accounts: Accounts, device: tor
 
     windows = torch.tensor(plan.windows_ms(), dtype=torch.int64, device=device)
     return Arms(
-        hazard=table([hazard_multiplier(elasticities, depth) for depth in depths]),
-        quantity=table([quantity_multiplier(elasticities, depth) for depth in depths]),
+        hazard=table([effects.hazard_multiplier(depth) for depth in depths]),
+        quantity=table([effects.quantity_multiplier(depth) for depth in depths]),
         paid_share=1 - torch.tensor(depths, dtype=torch.float64, device=device),
         opens_ms=windows[:, 0].contiguous(),
         closes_ms=windows[:, 1].contiguous(),

@@ -7,6 +7,9 @@ The equations, their default values and their limits are in ``docs/synthetic-sho
 - ``offers``: who got which offer when; ``day``: what all customers do on one day
 - ``events``: the shop as event columns; ``write``: as a Parquet file
 - ``truth``: what is true of the agents, and the true uplift of an offer
+- ``coverage``: forecasts beside the truth, one shop a run; ``coverage_history``: what a forecast
+  may know, ``coverage_network``, ``coverage_waves``: a rule of thumb, ``coverage_runs``,
+  ``coverage_report``
 """
 
 from ml.shop.agents import Agents, ground_truth

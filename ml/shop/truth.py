@@ -1,5 +1,6 @@
 """The true uplift of an offer: the same customers with and without it, in the same future."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,24 @@ def true_uplift(
     Raises:
         BadShop: the depth is not below 1, or a length is negative.
     """
+    lengths = {"start_day": start_day, "offer_days": offer_days, "horizon_days": horizon_days}
+    return true_uplifts(config, depth=depth, **lengths, futures=(future,))[0]
+
+
+def true_uplifts(
+    config: ShopConfig,
+    *,
+    depth: float,
+    start_day: int,
+    offer_days: int,
+    horizon_days: int,
+    futures: Iterable[int],
+) -> list[Uplift]:
+    """Return the same as ``true_uplift`` for each of these futures; the history is walked once.
+
+    Raises:
+        BadShop: the depth is not below 1, or a length is negative.
+    """
     if not 0 <= depth < 1:
         raise BadShop(field="depth", value=depth, expected="0 to less than 1")
     if min(start_day, offer_days, horizon_days) < 0:
@@ -72,9 +91,13 @@ def true_uplift(
     memory = memory_at(config, start_day)
     days = range(start_day, start_day + horizon_days)
     offer = range(start_day, start_day + offer_days)
-    arms = (_totals(config, memory.copy(), days, offer, share, future) for share in (0.0, depth))
-    control, treated = arms
-    return Uplift(control=control, treated=treated)
+
+    def uplift(future: int) -> Uplift:
+        arms = (_totals(config, memory.copy(), days, offer, off, future) for off in (0.0, depth))
+        control, treated = arms
+        return Uplift(control=control, treated=treated)
+
+    return [uplift(future) for future in futures]
 
 
 def memory_at(config: ShopConfig, day: int) -> Memory:

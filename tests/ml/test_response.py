@@ -1,16 +1,13 @@
-"""Response models: nothing for nothing, and an estimate that bulk buying cannot fool."""
+"""Elasticities, stated and estimated: bulk buying cannot fool the estimate."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import torch
 
 from ml.response import (
     AssumedResponse,
     BadResponse,
-    ElasticityEstimate,
-    ElasticityResponse,
     NoPriceVariation,
     estimate_elasticity,
     hazard_multiplier,
@@ -20,8 +17,6 @@ from ml.shop import ShopConfig, event_chunks
 
 WEEK_MS = 7 * 86_400_000
 MONDAY_MS = 1_294_617_600_000  # 2011-01-10
-ESTIMATE = ElasticityEstimate(mean=1.2, standard_error=0.4, skus=9, cells=99, lines=999)
-RESPONSES = [AssumedResponse(mean=1.2, spread=0.4), ElasticityResponse(estimate=ESTIMATE)]
 
 
 def shop_lines(config: ShopConfig) -> dict[str, np.ndarray]:
@@ -87,43 +82,10 @@ def test_hazard_and_quantity_together_make_the_elasticity():
     assert (quantity_multiplier(values, 0.3)[1:] > 1).all()
 
 
-@pytest.mark.parametrize("response", RESPONSES, ids=lambda response: response.name)
-class TestEveryResponse:
-    def test_equal_seeds_draw_equal_elasticities(self, response):
-        assert np.array_equal(response.elasticities(50, 3), response.elasticities(50, 3))
-        assert not np.array_equal(response.elasticities(50, 3), response.elasticities(50, 4))
-
-    def test_more_replicates_begin_with_the_same_draws(self, response):
-        assert np.array_equal(response.elasticities(50, 3)[:10], response.elasticities(10, 3))
-
-    def test_draws_have_the_stated_mean_and_spread_and_are_never_negative(self, response):
-        draws = response.elasticities(20_000, 1)
-
-        assert draws.shape == (20_000,)
-        assert draws.min() >= 0
-        assert draws.mean() == pytest.approx(1.2, abs=0.02)
-        assert draws.std() == pytest.approx(0.4, abs=0.02)
-
-    def test_no_global_generator_is_touched(self, response):
-        before = torch.get_rng_state().clone(), np.random.get_state()[1].copy()
-
-        response.elasticities(10, 1)
-
-        assert torch.equal(before[0], torch.get_rng_state())
-        assert np.array_equal(before[1], np.random.get_state()[1])
-
-
-def test_a_response_says_whether_it_rests_on_data():
-    assumed, estimated = RESPONSES
-
-    assert (assumed.name, assumed.provenance) == ("assumed", "assumption")
-    assert (estimated.name, estimated.provenance) == ("elasticity", "data")
-
-
 def test_without_spread_every_replicate_has_the_stated_elasticity():
-    draws = AssumedResponse(mean=1.5, spread=0.0).elasticities(3, 1)
+    effects = AssumedResponse(mean=1.5, spread=0.0).effects(3, 1)
 
-    assert draws.tolist() == [1.5, 1.5, 1.5]
+    assert (effects.hazard + effects.quantity).tolist() == [1.5, 1.5, 1.5]
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(-1, 0.1), (1, -0.1), (float("nan"), 0.1)])

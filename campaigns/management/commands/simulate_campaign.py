@@ -23,6 +23,7 @@ from rich.progress import (
 
 from campaigns.criteria import Criteria
 from campaigns.models import SimulationRun
+from campaigns.plan import RESPONSES
 from campaigns.selectors import campaigns, simulation_by_id
 from campaigns.services import Economics, create_audience, create_campaign, start_simulation
 from campaigns.tables import grid_table, summary
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         parser.add_argument("--budget", type=_share, metavar="AMOUNT", help="no limit if left out")
         parser.add_argument("--replicates", type=int, default=10)
         parser.add_argument("--sample", type=int, help="how many twins; all where left out")
-        parser.add_argument("--response", choices=["assumed", "elasticity"], default="assumed")
+        parser.add_argument("--response", choices=RESPONSES, default="assumed")
         parser.add_argument("--elasticity-mean", type=float, default=1.5)
         parser.add_argument("--elasticity-spread", type=float, default=0.5)
         parser.add_argument("--seed", type=int, default=1)

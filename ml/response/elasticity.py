@@ -1,94 +1,21 @@
-"""How customers answer to a lower price: the response models of a simulation, and an estimate.
+"""An elasticity estimated from prices that moved by themselves, as all customers saw them."""
 
-An elasticity e >= 0 says that a price lower by the share d multiplies the units bought by
-``(1 - d) ** -e``. For an offer on everything, ``HAZARD_SHARE`` of it works through more frequent
-orders and the rest through larger quantities; both factors are exactly 1 where d is 0.
-"""
+from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ml.errors import MlError
-from ml.noise import uniforms
-from ml.response_panel import Panel, demeaned, panel_of
+from ml.response.effects import Effects, Floats, Provenance, drawn
+from ml.response.errors import NoPriceVariation
+from ml.response.panel import Integers, Panel, demeaned, panel_of
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Provenance = Literal["data", "assumption"]
-
-HAZARD_SHARE = 0.5
 LEAST_LINES_PER_WEEK = 8.0
 LEAST_SKUS = 5
 MOST_STEPS = 50
 STEP_TOLERANCE = 1e-8
-RESPONSE_PURPOSE = 200  # keeps these draws apart from those of a rollout with the same seed
-
-
-class NoPriceVariation(MlError):
-    """An elasticity needs SKUs that sell often and at more than one price."""
-
-    code = "no-price-variation"
-    template = (
-        "{skus} SKUs sell at least {least_lines:g} lines a week at changing prices, expected at "
-        "least {least_skus}: import more history or state an assumed elasticity"
-    )
-
-
-class BadResponse(MlError):
-    """An assumed elasticity is a finite number of at least 0, and so is its spread."""
-
-    code = "bad-response"
-    template = "{field} is {value}, expected a finite number of at least 0: choose another value"
-
-
-class Response(Protocol):
-    """Where the elasticities of a simulation come from; named in every result."""
-
-    @property
-    def name(self) -> str:
-        """Return the kind of response model."""
-
-    @property
-    def provenance(self) -> Provenance:
-        """Return whether the response rests on data or on an assumption."""
-
-    def elasticities(self, replicates: int, seed: int) -> Floats:
-        """Return one elasticity (at least 0) for each replicate (R,), equal for equal seeds.
-
-        The first replicates of a longer run are those of a shorter one.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssumedResponse:
-    """An elasticity that somebody stated, normal around its mean, cut off at 0."""
-
-    mean: float
-    spread: float  # standard deviation
-
-    def __post_init__(self) -> None:
-        for field in ("mean", "spread"):
-            value = getattr(self, field)
-            if not (np.isfinite(value) and value >= 0):
-                raise BadResponse(field=field, value=value)
-
-    @property
-    def name(self) -> str:
-        """Return the kind of response model."""
-        return "assumed"
-
-    @property
-    def provenance(self) -> Provenance:
-        """Return that nothing but the statement is behind it."""
-        return "assumption"
-
-    def elasticities(self, replicates: int, seed: int) -> Floats:
-        """Return one draw for each replicate."""
-        return _draws(self.mean, self.spread, replicates, seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +52,14 @@ class ElasticityResponse:
         """Return that the elasticity was estimated; how it splits over channels is assumed."""
         return "data"
 
-    def elasticities(self, replicates: int, seed: int) -> Floats:
-        """Return one draw for each replicate, cut off at 0."""
-        return _draws(self.estimate.mean, self.estimate.standard_error, replicates, seed)
+    def effects(self, replicates: int, seed: int) -> Effects:
+        """Return one draw for each replicate, cut off at 0, half of it through more orders."""
+        estimate = self.estimate
+        return Effects.split(drawn(estimate.mean, estimate.standard_error, replicates, seed))
 
-
-def hazard_multiplier(elasticity: Floats, depth: Floats | float) -> Floats:
-    """Return what an offer multiplies the rate of orders by; exactly 1 at depth 0."""
-    return np.asarray((1 - np.asarray(depth)) ** (-HAZARD_SHARE * elasticity))
-
-
-def quantity_multiplier(elasticity: Floats, depth: Floats | float) -> Floats:
-    """Return what an offer multiplies the quantity of a line by; exactly 1 at depth 0."""
-    return np.asarray((1 - np.asarray(depth)) ** (-(1 - HAZARD_SHARE) * elasticity))
+    def as_dict(self) -> dict[str, Any]:
+        """Return the response for JSON."""
+        return {"kind": self.name, "estimate": asdict(self.estimate)}
 
 
 def estimate_elasticity(
@@ -208,11 +130,3 @@ def _poisson_slope(panel: Panel) -> tuple[float, float]:
     # Few best sellers carry much of the information: weigh each one's score as if it were left out.
     shifts = scores / np.maximum(information.sum() - information, np.finfo(np.float64).tiny)
     return slope, float(np.sqrt((shifts**2).sum()))
-
-
-def _draws(mean: float, spread: float, replicates: int, seed: int) -> Floats:
-    if spread == 0:
-        return np.full(replicates, max(mean, 0.0))
-    u = uniforms(seed, torch.arange(replicates), 0, 0, RESPONSE_PURPOSE)
-    draws = mean + spread * torch.special.ndtri(u).numpy()
-    return np.asarray(np.maximum(draws, 0.0))
