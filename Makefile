@@ -7,7 +7,7 @@ DATA ?=
 KEEP ?= 1
 PORT ?= 8000
 TESTS ?= tests
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test lint format bench lock clean

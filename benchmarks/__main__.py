@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     advancing,
+    deciding,
     feeding,
     growing,
     importing,
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Result | list[Result]]] = {
     "advance": advancing.run,
     "growth": growing.run,
     "latency": latency.run,
+    "decide": deciding.run,
     "simulate": simulating.run,
     "train": training.run,
 }

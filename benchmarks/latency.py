@@ -27,7 +27,7 @@ SCOPES = "events:write events:read identities:write twins:read"
 def run(folder: Path, rounds: int) -> list[Result]:
     """Requests a second of one client that waits for each answer, with latencies."""
     prepare(folder, CUSTOMERS)
-    pseudonyms = _advanced_twins()
+    pseudonyms = advanced_twins(CUSTOMERS)
     with web_server(folder, SCOPES) as server:
         post, read = _client(server)
         for number in range(40):  # every process of the server has loaded the model
@@ -40,7 +40,8 @@ def run(folder: Path, rounds: int) -> list[Result]:
         ]  # fmt: skip
 
 
-def _advanced_twins() -> list[UUID]:
+def advanced_twins(most: int) -> list[UUID]:
+    """Every twin has seen all its events; whose they are, so many at most."""
     from itertools import repeat
 
     from common.clock import now
@@ -49,7 +50,7 @@ def _advanced_twins() -> list[UUID]:
 
     for _ in advance_all(clock=repeat(now())):
         pass
-    return [head.stream for head in streams(None, CUSTOMERS)]
+    return [head.stream for head in streams(None, most)]
 
 
 def _measured(

@@ -1,28 +1,55 @@
-"""Admin pages of the policy ledger: what was forecast of each launch, and what came of it."""
+"""Admin pages of the policy ledger: launch, watch, settle; what was forecast, what came of it."""
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from unfold.decorators import display
 
-from campaigns.models import PolicyLedgerEntry
-from campaigns.tables import percent
-from common.admin import ReadOnlyAdmin
+from campaigns.errors import UnknownLaunch
+from campaigns.forms.run import LaunchForm
+from campaigns.forms.service_form import ServiceFormAdmin
+from campaigns.ledger_page import (
+    forecast_words,
+    measured_words,
+    page_of,
+    response_words,
+    rules_words,
+    scenario_of,
+)
+from campaigns.models import PolicyLedgerEntry, SimulationRun
+from campaigns.progress import bar_response
+from campaigns.services import cancel_launch, settle_launch
+from campaigns.tables import counts_words
+from common.clock import now
+from common.errors import DtocError
 
 STATUS_COLOURS = {
     "launching": "info", "running": "info", "settled": "success", "cancelled": "warning",
 }  # fmt: skip
-WIDTH, LEFT, ROW = 760, 150, 34
-EMPTY = "-"
+NAME = "campaigns_policyledgerentry"
+LAUNCHING = (
+    "Launching {run}, simulated on {size} customers: everybody is assigned to an arm, the forecast "
+    "of the scenario is written down, and once its window is over it is graded."
+)
+NO_SIMULATION = (
+    "Choose a simulation that has succeeded, then launch one of its scenarios from there."
+)
 
 
 @admin.register(PolicyLedgerEntry)
-class PolicyLedgerEntryAdmin(ReadOnlyAdmin):
-    """The ledger; launches begin over the API and are written by services only."""
+class PolicyLedgerEntryAdmin(ServiceFormAdmin):
+    """The ledger; what it holds is written by services only."""
 
+    form = LaunchForm
+    may_add = "campaigns.add_policyledgerentry"
     list_display = (
         "campaign", "scenario", "shown_forecast", "shown_measured", "shown_within",
         "shown_status", "ends_at", "launched_at",
@@ -32,24 +59,36 @@ class PolicyLedgerEntryAdmin(ReadOnlyAdmin):
     ordering = ("-launched_at", "-id")
     change_form_outer_before_template = "admin/campaigns/ledger_entry.html"
     fields = (
-        "id", "campaign", "scenario", "simulation", "model_version", "model_sha256", "response",
-        "holdout_share", "rules", "treated", "control", "left_out", "starts_at", "ends_at",
-        "offer_starts_at", "offer_ends_at", "launched_by", "launched_at", "settled_at",
+        "id", "campaign", "scenario", "simulation", "model_version", "model_sha256",
+        "shown_response", "holdout_share", "shown_rules", "treated", "control", "shown_left_out",
+        "starts_at", "ends_at", "offer_starts_at", "offer_ends_at", "launched_by", "launched_at",
+        "settled_at",
     )  # fmt: skip
-    readonly_fields = ("scenario",)
+    readonly_fields = ("scenario", "shown_response", "shown_rules", "shown_left_out")
 
     @display(description="scenario")  # type: ignore[untyped-decorator]
     def scenario(self, entry: PolicyLedgerEntry) -> str:
         return scenario_of(entry)
 
+    @display(description="response")  # type: ignore[untyped-decorator]
+    def shown_response(self, entry: PolicyLedgerEntry) -> str:
+        return response_words(entry)
+
+    @display(description="rules")  # type: ignore[untyped-decorator]
+    def shown_rules(self, entry: PolicyLedgerEntry) -> str:
+        return rules_words(entry)
+
+    @display(description="left out")  # type: ignore[untyped-decorator]
+    def shown_left_out(self, entry: PolicyLedgerEntry) -> str:
+        return counts_words(entry.left_out)
+
     @display(description="forecast, per customer")  # type: ignore[untyped-decorator]
     def shown_forecast(self, entry: PolicyLedgerEntry) -> str:
-        return in_words(entry, entry.forecast["per_customer"]["revenue"])
+        return forecast_words(entry)
 
     @display(description="measured")  # type: ignore[untyped-decorator]
     def shown_measured(self, entry: PolicyLedgerEntry) -> str:
-        outcomes = (entry.measured or {}).get("outcomes")
-        return in_words(entry, outcomes["revenue"]["uplift"]) if outcomes else EMPTY
+        return measured_words(entry)
 
     @display(description="as foreseen", boolean=True)  # type: ignore[untyped-decorator]
     def shown_within(self, entry: PolicyLedgerEntry) -> bool | None:
@@ -62,80 +101,81 @@ class PolicyLedgerEntryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyLedgerEntry]:
         entries: QuerySet[PolicyLedgerEntry] = super().get_queryset(request)
-        return entries.select_related("campaign", "simulation")
+        return entries.select_related("campaign", "simulation", "operation")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        steps = {"progress": self.bar, "settle": self.settle, "cancel": self.cancel}
+        own = [
+            path(f"<uuid:launch_id>/{n}/", view(v), name=f"{NAME}_{n}") for n, v in steps.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """A launch is of one simulation, which the page's address names."""
+        run = _simulation(request)
+        if run is None and self.has_add_permission(request):
+            messages.info(request, NO_SIMULATION)
+            return redirect("admin:campaigns_simulationrun_changelist")
+        intro = {"intro": LAUNCHING.format(run=run, size=run.audience.size)} if run else {}
+        return super().add_view(request, form_url, {**(extra_context or {}), **intro})
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        if obj is None:
+            form.simulation = _simulation(request)
+        return form
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
         entry = self.get_object(request, unquote(object_id))
-        page = page_of(entry) if entry else {}
+        page = page_of(entry) | {"may_settle": self.may_settle(request)} if entry else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **page})
 
+    def may_settle(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("campaigns.change_policyledgerentry"))
 
-def scenario_of(entry: PolicyLedgerEntry) -> str:
-    """The scenario as people say it."""
-    when = f"after {entry.delay_days} days" if entry.delay_days else "at once"
-    return f"{percent(str(entry.depth))} {when}"
+    def bar(self, request: HttpRequest, launch_id: UUID) -> HttpResponse:
+        """The progress bar alone; once all have an arm the page that asks loads itself anew."""
+        entry = self.get_object(request, str(launch_id))
+        if entry is None or not self.has_view_permission(request):
+            raise Http404
+        return bar_response(entry.operation, f"admin:{NAME}_progress", entry.id)
 
+    def settle(self, request: HttpRequest, launch_id: UUID) -> HttpResponse:
+        """Measure the launch now."""
+        return self._done(request, launch_id, lambda: settle_launch(launch_id=launch_id, at=now()))
 
-def in_words(entry: PolicyLedgerEntry, ends: dict[str, Any]) -> str:
-    """An uplift with its interval, in the currency of the forecast."""
-    text = f"{float(ends['mean']):+,.2f} {entry.forecast['currency']}"
-    if ends["low"] is None:
-        return text
-    return f"{text} [{float(ends['low']):,.2f}, {float(ends['high']):,.2f}]"
+    def cancel(self, request: HttpRequest, launch_id: UUID) -> HttpResponse:
+        """End the launch, which is then never measured."""
+        return self._done(request, launch_id, lambda: cancel_launch(launch_id=launch_id, at=now()))
 
-
-def page_of(entry: PolicyLedgerEntry) -> dict[str, Any]:
-    """What the page of one launch shows above its fields."""
-    measured = entry.measured or {}
-    bars = {"Forecast": entry.forecast["per_customer"]["revenue"]}
-    if measured.get("against_forecast"):
-        grade = measured["against_forecast"]["revenue"]
-        if grade["expected"]:
-            bars["With sampling error"] = {"mean": grade["forecast"]["mean"], **grade["expected"]}
-    if measured.get("outcomes"):
-        bars["Measured"] = measured["outcomes"]["revenue"]["uplift"]
-    return {
-        "entry": entry,
-        "scenario": scenario_of(entry),
-        "chart": chart_of(entry, bars),
-        "measured": measured,
-        "rows": rows_of(entry),
-    }
-
-
-def rows_of(entry: PolicyLedgerEntry) -> list[dict[str, Any]]:
-    """Every outcome of the forecast beside what was measured of it, per customer."""
-    measured = entry.measured or {}
-    outcomes, grades = measured.get("outcomes") or {}, measured.get("against_forecast") or {}
-    return [
-        {
-            "name": name,
-            "forecast": forecast,
-            "measured": outcomes.get(name, {}).get("uplift"),
-            "within": grades.get(name, {}).get("within"),
-        }
-        for name, forecast in entry.forecast["per_customer"].items()
-    ]
+    def _done(
+        self, request: HttpRequest, launch_id: UUID, step: Callable[[], PolicyLedgerEntry]
+    ) -> HttpResponse:
+        """The launch's page after a step; a POST, because it changes something for good."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.may_settle(request):
+            raise PermissionDenied
+        try:
+            entry = step()
+            self.log_change(request, entry, entry.status)
+        except UnknownLaunch:
+            raise Http404 from None
+        except DtocError as error:
+            messages.error(request, str(error))
+        return redirect(f"admin:{NAME}_change", launch_id)
 
 
-def chart_of(entry: PolicyLedgerEntry, bars: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The intervals as horizontal bars over one scale that holds 0, for the SVG."""
-    values = [
-        float(value) for ends in bars.values() for value in ends.values() if value is not None
-    ]
-    low, high = min([*values, 0.0]), max([*values, 0.0])
-    scale = (WIDTH - LEFT - 20) / ((high - low) or 1.0)
-
-    def x(value: Any) -> str:
-        return f"{LEFT + (float(value) - low) * scale:.1f}"
-
-    rows = []
-    for place, (name, ends) in enumerate(bars.items()):
-        whole = ends["low"] is not None
-        start, end = (ends["low"], ends["high"]) if whole else (ends["mean"], ends["mean"])
-        row = {"name": name, "y": place * ROW + 10, "from": x(start), "mean": x(ends["mean"])}
-        width = f"{(float(end) - float(start)) * scale:.1f}"
-        rows.append({**row, "width": width, "text": in_words(entry, ends)})
-    return {"rows": rows, "zero": x(0.0), "width": WIDTH, "height": len(rows) * ROW + 26}
+def _simulation(request: HttpRequest) -> SimulationRun | None:
+    """The simulation that is to be launched; None where the address names none with a result."""
+    try:
+        asked = UUID(request.GET.get("simulation", ""))
+    except ValueError:
+        return None
+    found = SimulationRun.objects.filter(id=asked, result__isnull=False)
+    return found.select_related("campaign", "audience").first()

@@ -8,9 +8,10 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from campaigns.erasure import AUDIENCE_MEMBERS, EXPOSURES, SIMULATION_MEMBERS
+        from campaigns.erasure import AUDIENCE_MEMBERS, DECISIONS, EXPOSURES, SIMULATION_MEMBERS
         from customers.erasure import register_store
 
         register_store(AUDIENCE_MEMBERS)
         register_store(SIMULATION_MEMBERS)
         register_store(EXPOSURES)
+        register_store(DECISIONS)

@@ -1,141 +1,113 @@
-"""The simulation page's pictures: colours of the heat map, points of the curves."""
+"""What the pages' charts are drawn from: data and options for Chart.js, which comes with the admin.
 
-from collections.abc import Sequence
-from decimal import Decimal
+The browser gets JSON in attributes of a canvas; no script of ours draws anything. See ADR 0014.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from campaigns.models import SimulationRun
-from campaigns.tables import best_by, gain_of, money, percent, shown_scenario
+from campaigns.tables import percent, shown_scenario
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 260, 64, 24, 10
-GAIN, LOSS = "16, 133, 96", "200, 60, 60"  # readable on light and dark pages alike
-STRONGEST = 0.55
-AFFORDABLE = {"within_budget": True}  # runs of before there were budgets
+GAIN, PLAIN = "rgb(16, 133, 96)", "rgb(120, 120, 140)"  # readable on light and dark pages alike
+GAIN_AREA, MEASURED_AREA = "rgba(16, 133, 96, 0.2)", "rgba(70, 110, 200, 0.45)"
+INTERVAL_AREA, SAMPLING_AREA = "rgba(16, 133, 96, 0.4)", "rgba(16, 133, 96, 0.18)"
+TICKS = {"color": "#9ca3af"}
+LEAST_HEIGHT, ROW_HEIGHT = 70, 46
+DAY_HEIGHT = 280
 
 
-def heat_map(run: SimulationRun, asked: int | None = None) -> list[dict[str, Any]]:
-    """One row per depth with a cell per delay: mean, interval, and a colour that says how much.
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: ``kind`` is line or bar, ``words`` what it shows for those who cannot see it."""
 
-    The cell of the shown scenario says so. Figures are the profit or, where the margin is not
-    known, the incremental revenue.
-    """
+    kind: str
+    data: str
+    options: str
+    words: str
+    height: int
+
+
+def day_curve(run: SimulationRun, asked: int | None = None) -> Chart:
+    """The shown scenario's revenue by day with its 90 % band, beside that of the untreated."""
     result: dict[str, Any] = run.result or {}
-    revenues = [gain_of(result, scenario) for scenario in result["scenarios"]]
-    largest = max((abs(Decimal(figure["mean"])) for figure in revenues), default=Decimal(0))
-    cells: list[dict[str, Any]] = [
-        {**{end: money(figure[end]) for end in figure}, "colour": _colour(figure["mean"], largest)}
-        for figure in revenues
-    ]
     shown = shown_scenario(result, asked)
-    for place, (cell, scenario) in enumerate(zip(cells, result["scenarios"], strict=True)):
-        cell["place"], cell["shown"] = place, scenario is shown
-        cell["too_dear"] = not scenario.get("economics", AFFORDABLE)["within_budget"]
-    if result["best_scenario"] is not None:
-        cells[result["best_scenario"]]["best"] = True
-    width = len(run.delays_days)
-    return [
-        {"depth": percent(depth), "cells": cells[row * width : (row + 1) * width]}
-        for row, depth in enumerate(run.depths)
+    treated: dict[str, list[str]] = shown["treated"]["revenue_by_day"]
+    untreated: list[str] = result["control"]["revenue_by_day"]["mean"]
+    band = {"pointStyle": False, "borderWidth": 0, "backgroundColor": GAIN_AREA}
+    low = [max(value, 0.0) for value in _numbers(treated["low"])]
+    sets = [
+        {"label": "this scenario", "data": _numbers(treated["mean"]), **_line(GAIN)},
+        {"label": "untreated", "data": _numbers(untreated), **_line(PLAIN, dashed=True)},
+        {"label": "upper end", "data": _numbers(treated["high"]), "fill": "+1", **band},
+        {"label": "lower end", "data": low, **band},
     ]
+    depth, currency = percent(shown["depth"]), result["currency"]
+    return Chart(
+        kind="line",
+        data=json.dumps({"labels": _days(run.as_of, run.horizon_days), "datasets": sets}),
+        options=_options(tooltip="index"),
+        words=f"Revenue by day in {currency} at {depth} off, with its 90 % band, and untreated",
+        height=DAY_HEIGHT,
+    )
 
 
-def day_curve(run: SimulationRun, asked: int | None = None) -> dict[str, Any]:
-    """The shown scenario's revenue by day against the control's, as SVG points with its band."""
-    result: dict[str, Any] = run.result or {}
-    best = shown_scenario(result, asked)
-    treated = {end: _floats(best["treated"]["revenue_by_day"][end]) for end in CURVE_ENDS}
-    control = _floats(result["control"]["revenue_by_day"]["mean"])
-    band_low = [max(value, 0.0) for value in treated["low"]]
-    top = max([*treated["high"], *control, 1.0])
-    return {
-        "depth": percent(best["depth"]),
-        "delay_days": best["delay_days"],
-        "treated": _points(treated["mean"], top),
-        "control": _points(control, top),
-        "band": f"{_points(treated['high'], top)} {_points(band_low, top, backwards=True)}",
-        "ticks": [
-            {"y": round(_y(top * share, top), 1), "label": f"{top * share:,.0f}"}
-            for share in (0, 0.5, 1)
-        ],
-        "days": run.horizon_days,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": LEFT,
-        "right": WIDTH - 10,
-        "base": HEIGHT - BOTTOM,
+def interval_chart(
+    bars: Mapping[str, Mapping[str, Any]], *, words: str, colours: Sequence[str] = ()
+) -> Chart:
+    """Horizontal bars from ``low`` to ``high`` with a mark at ``mean``, on a scale that holds 0.
+
+    Without an interval (``low`` is None) there is the mark alone.
+    """
+    means = [float(ends["mean"]) for ends in bars.values()]
+    reach = [_reach(ends) for ends in bars.values()]
+    areas = [*colours, *[INTERVAL_AREA] * (len(bars) - len(colours))]
+    mark = {"type": "line", "showLine": False, "pointStyle": "rectRot", "pointRadius": 6}
+    interval = {"barThickness": 18, "borderSkipped": False, "borderRadius": 2, "order": 1}
+    sets = [
+        {"label": "mean", "data": means, "backgroundColor": GAIN, "order": 0, **mark},
+        {"label": "90 % interval", "data": reach, "backgroundColor": areas, **interval},
+    ]
+    return Chart(
+        kind="bar",
+        data=json.dumps({"labels": list(bars), "datasets": sets}),
+        options=_options(tooltip="nearest", across=True),
+        words=words,
+        height=LEAST_HEIGHT + ROW_HEIGHT * len(bars),
+    )
+
+
+def _options(*, tooltip: str, across: bool = False) -> str:
+    value = {"beginAtZero": True, "ticks": {**TICKS, "maxTicksLimit": 8}}
+    names = {"ticks": TICKS if across else {**TICKS, "maxTicksLimit": 10}}
+    axes = {"x": value, "y": names} if across else {"x": names, "y": value}
+    options = {
+        "maintainAspectRatio": False,
+        "animation": False,
+        "indexAxis": "y" if across else "x",
+        "interaction": {"mode": tooltip, "intersect": False, "axis": "y" if across else "x"},
+        "plugins": {"legend": {"display": False}},  # pages name the colours themselves
+        "scales": axes,
     }
+    return json.dumps(options)
 
 
-MEANINGS = {
-    "cost": "the shop's part of the discount, contacts, fixed cost",
-    "margin": "what goods leave, treated minus untreated",
-    "profit": "that margin less contacts and fixed cost",
-    "bought_anyway": "what the untreated buy while the offer is open",
-    "after_offer": "more or less revenue once the offer has closed; below 0: bought earlier",
-    "roi": "profit for each unit of cost",
-}
+def _line(colour: str, *, dashed: bool = False) -> dict[str, Any]:
+    dash = {"borderDash": [5, 4]} if dashed else {}
+    return {"borderColor": colour, "borderWidth": 2, "pointStyle": False, **dash}
 
 
-def money_rows(run: SimulationRun, asked: int | None = None) -> list[dict[str, str]]:
-    """What the shown scenario costs and leaves, a row for each figure that is known."""
-    result: dict[str, Any] = run.result or {}
-    figures: dict[str, Any] = shown_scenario(result, asked).get("economics", {})
-    rows = [
-        {"name": name.replace("_", " "), "meaning": meaning, **_in_words(figures[name])}
-        for name, meaning in MEANINGS.items()
-        if figures.get(name) is not None
-    ]
-    if figures.get("margin") is not None:
-        days = figures["payback_days"]
-        meaning = "until the margin gained has paid contacts and fixed cost for good"
-        within = f"{days} days" if days is not None else "not within the horizon"
-        rows.append({"name": "payback", "mean": within, "interval": "", "meaning": meaning})
-    return rows
+def _days(start: datetime, count: int) -> list[str]:
+    return [f"{start + timedelta(days=day):%d %b}" for day in range(count)]
 
 
-def segment_rows(run: SimulationRun, asked: int | None = None) -> list[dict[str, Any]]:
-    """The shown scenario's uplift in each part of the audience."""
-    result: dict[str, Any] = run.result or {}
-    names = ("buyers", "orders", "revenue", *(["margin"] if best_by(result) == "profit" else []))
-    return [
-        {
-            "segment": part["segment"],
-            "customers": "1 to 4" if part["customers"] is None else part["customers"],
-            "cells": [_cell_of(part["uplift"], name) for name in names],
-        }
-        for part in shown_scenario(result, asked).get("segments", [])
-    ]
+def _reach(ends: Mapping[str, Any]) -> list[float]:
+    low, high = (ends["mean"] if ends[end] is None else ends[end] for end in ("low", "high"))
+    return [float(low), float(high)]
 
 
-def _cell_of(uplift: dict[str, Any] | None, name: str) -> dict[str, str]:
-    return {"mean": "-"} if uplift is None else _in_words(uplift[name])
-
-
-def _in_words(figure: dict[str, Any]) -> dict[str, str]:
-    low, high = money(str(figure["low"])), money(str(figure["high"]))
-    return {"mean": money(str(figure["mean"])), "interval": f"{low} to {high}"}
-
-
-CURVE_ENDS = ("mean", "low", "high")
-
-
-def _floats(amounts: Sequence[str]) -> list[float]:
+def _numbers(amounts: Sequence[str]) -> list[float]:
     return [float(amount) for amount in amounts]
-
-
-def _points(values: Sequence[float], top: float, *, backwards: bool = False) -> str:
-    step = (WIDTH - LEFT - 10) / max(len(values) - 1, 1)
-    points = [f"{LEFT + day * step:.1f},{_y(value, top):.1f}" for day, value in enumerate(values)]
-    return " ".join(reversed(points) if backwards else points)
-
-
-def _y(value: float, top: float) -> float:
-    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / top
-
-
-def _colour(mean: str, largest: Decimal) -> str:
-    value = Decimal(mean)
-    if not largest or not value:
-        return "transparent"
-    strength = 0.06 + (STRONGEST - 0.06) * float(abs(value) / largest)
-    return f"rgba({GAIN if value > 0 else LOSS}, {strength:.2f})"

@@ -4,6 +4,7 @@ DtocError
   UnknownCampaign, UnknownAudience, UnknownSimulation
   InvalidCampaign, InvalidFilter, EmptyAudience
   InvalidSimulation, GridTooLarge, NotRepeatable
+  InvalidComparison, NotComparable
   UnknownLaunch, InvalidLaunch, SimulationNotFinished, LaunchOverlaps
   LaunchNotRunning, SettledTooEarly
 """
@@ -95,6 +96,22 @@ class NotRepeatable(DtocError):
     )
 
 
+class InvalidComparison(DtocError):
+    code = "invalid-comparison"
+    title = "These cannot be asked to be compared"
+    template = "{field} is {value}, expected {expected}: ask again with other ids"
+
+
+class NotComparable(DtocError):
+    code = "simulations-not-comparable"
+    title = "The simulations cannot be compared"
+    template = (
+        "{field} of simulation {one} is {value} and that of {other} is {against}, expected the "
+        "same: totals of other people, times or currencies say nothing of each other, so simulate "
+        "both campaigns on one audience, over one horizon and in one currency"
+    )
+
+
 class UnknownLaunch(DtocError):
     code = "unknown-launch"
     title = "There is no such launch"
@@ -111,8 +128,8 @@ class SimulationNotFinished(DtocError):
     code = "simulation-not-finished"
     title = "The simulation has no result"
     template = (
-        "simulation {simulation_id} is {status}, expected succeeded: a launch is graded against a "
-        "forecast, so wait for the result or start another simulation"
+        "simulation {simulation_id} is {status}, expected succeeded: only what has a forecast can "
+        "be launched or compared, so wait for the result or start another simulation"
     )
 
 

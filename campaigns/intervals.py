@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 LEVEL = 0.9
 
@@ -33,6 +33,6 @@ def prediction_interval(
     mean, spread = values.mean(axis=1), values.std(axis=1, ddof=1)
     same = replicates.min(axis=1) == replicates.max(axis=1)
     mean = np.where(same, values[:, 0], mean)  # exact, where rounding of the sum could disturb it
-    reach = stats.t.ppf(0.5 + level / 2, count - 1) * spread * np.sqrt(1 + 1 / count)
+    reach = stdtrit(count - 1, 0.5 + level / 2) * spread * np.sqrt(1 + 1 / count)
     reach = np.where(same, 0.0, reach)
     return Interval(mean, mean - reach, mean + reach)

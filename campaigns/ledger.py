@@ -1,5 +1,6 @@
 """Reading the policy ledger: launches, who was exposed to them, and the record of the forecasts."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from campaigns.errors import LaunchNotRunning, UnknownLaunch
-from campaigns.models import Exposure, PolicyLedgerEntry, SimulationMember
+from campaigns.models import Decision, Exposure, PolicyLedgerEntry, SimulationMember
 from common.models import Operation, WorkChunk
 from common.operations import unfinished_operations
 from customers.models import Customer
@@ -90,15 +91,23 @@ def members_in(run_id: UUID, first_chunk: int, end_chunk: int) -> list[UUID]:
 def often_contacted(
     pseudonyms: Iterable[UUID], entry: PolicyLedgerEntry, *, cap: int, days: int
 ) -> set[UUID]:
-    """Who was made ``cap`` offers or more within ``days`` before a launch, that launch left out."""
-    contacts = Exposure.objects.filter(
-        pseudonym__in=list(pseudonyms),
-        arm=Exposure.Arm.TREATMENT,
-        assigned_at__gt=entry.assigned_at - timedelta(days=days),
-        assigned_at__lte=entry.assigned_at,
-    ).exclude(launch_id=entry.id)
-    often = contacts.values("pseudonym").annotate(count=Count("id")).filter(count__gte=cap)
-    return set(often.values_list("pseudonym", flat=True))
+    """Who was made ``cap`` offers or more within ``days`` before a launch, that launch left out.
+
+    Offers of decisions count too, those that may still be shown included.
+    """
+    asked, at = list(pseudonyms), entry.assigned_at
+    since = at - timedelta(days=days)
+    treated = {"pseudonym__in": asked, "arm": Exposure.Arm.TREATMENT}
+    made = Exposure.objects.filter(**treated, assigned_at__gt=since, assigned_at__lte=at)
+    made = made.exclude(launch_id=entry.id)
+    waiting = Decision.objects.filter(
+        **treated, decided_at__gt=since, decided_at__lte=at, outcome="", show_until__gt=at
+    )
+    contacts: Counter[UUID] = Counter()
+    for offers in (made, waiting):
+        counted = offers.values("pseudonym").annotate(count=Count("id")).order_by()
+        contacts.update(dict(counted.values_list("pseudonym", "count")))
+    return {pseudonym for pseudonym, count in contacts.items() if count >= cap}
 
 
 def campaign_exposures(campaign_id: UUID, arm: str | None = None) -> QuerySet[Exposure]:

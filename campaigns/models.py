@@ -279,7 +279,10 @@ class PolicyLedgerEntry(models.Model):
 
 
 class Exposure(models.Model):
-    """The recorded fact that a customer was made an offer, or deliberately held out."""
+    """The recorded fact that a customer was made an offer, or deliberately held out.
+
+    By a launch, or by a decision that was reported as shown.
+    """
 
     class Arm(models.TextChoices):
         TREATMENT = "treatment"
@@ -287,7 +290,21 @@ class Exposure(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, db_index=False)
     launch = models.ForeignKey(
-        PolicyLedgerEntry, on_delete=models.PROTECT, related_name="exposures", db_index=False
+        PolicyLedgerEntry,
+        on_delete=models.PROTECT,
+        related_name="exposures",
+        null=True,
+        db_index=False,
+    )
+    live_offer = models.ForeignKey(
+        "campaigns.LiveOffer",
+        on_delete=models.PROTECT,
+        related_name="exposures",
+        null=True,
+        db_index=False,
+    )
+    decision = models.UUIDField(
+        null=True, unique=True, help_text="its id; the decision itself is forgotten one day"
     )
     pseudonym = models.UUIDField()
     arm = models.CharField(max_length=9, choices=Arm)
@@ -296,7 +313,12 @@ class Exposure(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["launch", "pseudonym"], name="exposure_once")
+            models.UniqueConstraint(fields=["launch", "pseudonym"], name="exposure_once"),
+            models.CheckConstraint(
+                condition=Q(launch__isnull=False, live_offer__isnull=True, decision__isnull=True)
+                | Q(launch__isnull=True, live_offer__isnull=False, decision__isnull=False),
+                name="exposure_by_launch_or_decision",
+            ),
         ]
         indexes = [
             models.Index(fields=["campaign", "-id"], name="exposure_of_campaign"),
@@ -304,4 +326,8 @@ class Exposure(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.arm} of {self.launch_id}"
+        return f"{self.arm} of {self.launch_id or self.live_offer_id}"
+
+
+from campaigns.models_decisions import Decision as Decision  # noqa: E402 - looked for here
+from campaigns.models_decisions import LiveOffer as LiveOffer  # noqa: E402

@@ -11,42 +11,26 @@ from campaigns.intervals import LEVEL, Interval, prediction_interval
 from campaigns.models import SimulationRun
 from campaigns.outcomes import MEASURES, Sums
 from campaigns.segments import LEAST_SHOWN, SEGMENTS
+from campaigns.statements import (
+    ASSUMED,
+    ESTIMATED,
+    EXACT_ZERO,
+    LIMITS,
+    NOT_POSITIVE,
+    learned_statement,
+)
 
 CENT = Decimal("0.01")
 COUNTS = ("buyers", "orders", "lines", "units")
 MONEY = {"revenue": "revenue_cents", "discount_cost": "discount_cents"}
 UPLIFTS = ("revenue", "orders", "buyers", "discount_cost")
-EXACT_ZERO = (
-    "A scenario of depth 0 equals the untreated twins in every replicate, so its uplift is exactly "
-    "0 with the interval [0, 0]."
-)
-LIMITS = (
-    "Revenue is what customers pay, the discount taken off. The cost of goods is that of the "
-    "products known, else what the stated margin rate leaves; nothing else varies with sales.",
-    "The offer holds for everything in the shop: SKU or category offers, substitution between "
-    "SKUs and stock are not modelled.",
-    "What an offer does ends when it closes: no stocking up, no habit, no damage to the regular "
-    "price afterwards. Orders brought forward come from the twin's own rhythm only.",
-    "Every customer of a replicate answers with the same elasticity; half of it works through "
-    "more frequent orders and half through larger quantities, which is an assumption.",
-    "Returns, cancellations, new customers and what competitors do are not modelled.",
-    "Amounts are taken to be in the campaign's currency; nothing is converted.",
-)
-ASSUMED = (
-    "The elasticity was stated by whoever asked, not measured: the whole uplift rests on that "
-    "assumption. Untreated figures rest on the twins alone."
-)
-ESTIMATED = (
-    "The elasticity was estimated from natural price variation in the stored purchases, not from "
-    "an experiment; its standard error is part of the intervals."
-)
-NOT_POSITIVE = " The estimate is not above 0: most replicates take it that prices change nothing."
 
 
 def result_of(run: SimulationRun, sums: Sums) -> dict[str, Any]:
     """The result of a run as JSON: money in decimal strings, counts and shares as numbers."""
     ledger = ledger_of(run, sums)
     arms, uplifts, money = _arms(sums), _uplifts(sums), _economics(ledger)
+    draws = _by_replicate(sums, ledger)
     scenarios = [
         {
             "depth": depth,
@@ -54,6 +38,7 @@ def result_of(run: SimulationRun, sums: Sums) -> dict[str, Any]:
             "treated": arms[i + 1],
             "uplift": uplifts[i],
             "economics": money[i],
+            "by_replicate": draws[i],
             "segments": _segments(sums, i, known=ledger.margin is not None),
         }
         for i, (depth, delay) in enumerate(grid_of(run))
@@ -95,6 +80,14 @@ def described_response(run: SimulationRun) -> dict[str, Any]:
             "assumption_share": 1.0,
             "elasticity": {"mean": spec["mean"], "spread": spec["spread"]},
             "statement": ASSUMED,
+        }
+    if spec["kind"] == "learned":
+        return {
+            "name": "learned",
+            "provenance": "data",
+            "assumption_share": 0.0,
+            "elasticity": spec["estimate"],
+            "statement": learned_statement(spec["estimate"]),
         }
     return {
         "name": "elasticity",
@@ -138,6 +131,22 @@ def _economics(ledger: Ledger) -> list[dict[str, Any]]:
             "within_budget": ledger.within_budget[i],
         }
         for i, returned in enumerate(returns)
+    ]
+
+
+def _by_replicate(sums: Sums, ledger: Ledger) -> list[dict[str, Any]]:
+    """Each scenario's uplift of revenue, cost and profit replicate by replicate.
+
+    Simulations that share their luck are compared within each replicate: what is left is the offer.
+    """
+    revenue = sums.measures["revenue_cents"]
+    figures = {"revenue": revenue[1:] - revenue[0], "cost": ledger.cost, "profit": ledger.profit}
+    return [
+        {
+            name: None if values is None else [amount(cents) for cents in values[i]]
+            for name, values in figures.items()
+        }
+        for i in range(len(ledger.cost))
     ]
 
 

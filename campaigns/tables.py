@@ -85,12 +85,25 @@ def _figure(scenario: dict[str, Any], part: str, name: str, end: str) -> Any:
 def money(text: str) -> str:
     """An amount with separators and without the cents, which are far inside the interval."""
     value = Decimal(text)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"
+    whole = abs(value) >= 1000
+    return f"{round(value, 0 if whole else 2) + 0:,.{0 if whole else 2}f}"  # + 0: no negative zero
 
 
 def percent(share: str) -> str:
     """A share as people say it."""
     return f"{(Decimal(share) * 100).normalize():f} %"
+
+
+def counts_words(counts: dict[str, int]) -> str:
+    """Counts by reason as people read them; those of 0 are left out."""
+    parts = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    return ", ".join(parts) or "nobody"
+
+
+def scenario_words(scenario: dict[str, Any]) -> str:
+    """A scenario as people say it."""
+    delay = scenario["delay_days"]
+    return f"{percent(scenario['depth'])} {f'after {delay} days' if delay else 'at once'}"
 
 
 def best_by(result: dict[str, Any]) -> str:

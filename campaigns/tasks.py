@@ -87,3 +87,9 @@ def settle_launches() -> int:
 def settle_launch(launch_id: str) -> str:
     """Measure and grade one launch; delivered twice, it finds it settled."""
     return services.settle_launch(launch_id=UUID(launch_id), at=now()).status
+
+
+@shared_task(name="campaigns.forget_decisions")
+def forget_decisions() -> int:
+    """Forget some thousands of the decisions that are too old; delivered twice, some more."""
+    return services.forget_decisions(at=now())

@@ -29,6 +29,8 @@ SECTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("Audiences", "diversity_3", "campaigns_audience"),
         ("Simulations", "query_stats", "campaigns_simulationrun"),
         ("Policy ledger", "balance", "campaigns_policyledgerentry"),
+        ("Live offers", "local_offer", "campaigns_liveoffer"),
+        ("Decisions", "alt_route", "campaigns_decision"),
     ],
     "Privacy": [("Data-subject requests", "gavel", "customers_datasubjectrequest")],
     "Operation": [

@@ -13,6 +13,7 @@ from rest_framework.views import set_rollback
 from access import errors as access_errors
 from access.errors import ClientExists, UnknownScope
 from campaigns import errors as campaigns_errors
+from campaigns.decisions import errors as decision_errors
 from common import errors as common_errors
 from common.api.problems import plain_problem_response, problem_response, validation_errors
 from common.errors import DtocError
@@ -49,12 +50,21 @@ STATUS_OF: dict[type[DtocError], int] = {
     campaigns_errors.InvalidSimulation: 422,
     campaigns_errors.GridTooLarge: 422,
     campaigns_errors.NotRepeatable: 409,
+    campaigns_errors.InvalidComparison: 422,
+    campaigns_errors.NotComparable: 422,
     campaigns_errors.UnknownLaunch: 404,
     campaigns_errors.InvalidLaunch: 422,
     campaigns_errors.SimulationNotFinished: 409,
     campaigns_errors.LaunchOverlaps: 409,
     campaigns_errors.LaunchNotRunning: 409,
     campaigns_errors.SettledTooEarly: 409,
+    decision_errors.UnknownLiveOffer: 404,
+    decision_errors.InvalidLiveOffer: 422,
+    decision_errors.UnknownDecision: 404,
+    decision_errors.CustomerRestricted: 403,
+    decision_errors.NothingToReport: 409,
+    decision_errors.AlreadyReported: 409,
+    decision_errors.InvalidReport: 422,
     customer_errors.UnknownCustomer: 404,
     customer_errors.UnknownIdentity: 404,
     customer_errors.InvalidIdentity: 400,

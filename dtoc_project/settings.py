@@ -25,6 +25,9 @@
 | DTOC_GLOBAL_HOLDOUT_SHARE | 0 | this share of all customers is kept out of every campaign |
 | DTOC_CONTACT_CAP | 0 | who was made so many offers is left out of a launch; 0: no limit |
 | DTOC_CONTACT_CAP_DAYS | 30 | within so many days before it |
+| DTOC_MARKETING_BASIS | consent | who may be decided about: consent, or legitimate_interest |
+| DTOC_DECISION_HOURS | 24 | so long an offer may be shown, and counts as a contact unreported |
+| DTOC_DECISION_DAYS | 90 | so long decisions are kept |
 | DTOC_LOG_FORMAT | text | text or json |
 | DTOC_WRITE_KEY_EVENTS_PER_SECOND | 1000 | how fast a write key may send; 0: no limit |
 | DTOC_WRITE_KEY_BURST | 10000 | how much of it at once |
@@ -67,6 +70,9 @@ DTOC_TRAIN_ON_DRIFT = os.environ.get("DTOC_TRAIN_ON_DRIFT", "") not in ("", "0",
 DTOC_GLOBAL_HOLDOUT_SHARE = float(os.environ.get("DTOC_GLOBAL_HOLDOUT_SHARE", 0))
 DTOC_CONTACT_CAP = int(os.environ.get("DTOC_CONTACT_CAP", 0))
 DTOC_CONTACT_CAP_DAYS = int(os.environ.get("DTOC_CONTACT_CAP_DAYS", 30))
+DTOC_MARKETING_BASIS = os.environ.get("DTOC_MARKETING_BASIS") or "consent"
+DTOC_DECISION_HOURS = int(os.environ.get("DTOC_DECISION_HOURS", 24))
+DTOC_DECISION_DAYS = int(os.environ.get("DTOC_DECISION_DAYS", 90))
 DTOC_OBSERVED_TYPES = 500  # event types that collectors may add by sending them
 DTOC_FLOWER_URL = os.environ.get("DTOC_FLOWER_URL", "http://127.0.0.1:5555/")
 
@@ -214,6 +220,7 @@ SPECTACULAR_SETTINGS = {
         "OperationStatus": "common.models.Operation.Status",
         "QuarantinedStatus": "events.models.QuarantinedEvent.Status",
         "QuarantinedForm": "events.models.QuarantinedEvent.Form",
+        "DecisionOutcome": "campaigns.models.Decision.Outcome",
         "LaunchStatus": "campaigns.models.PolicyLedgerEntry.Status",
         "ModelVersionState": "twins.models.ModelVersion.State",
     },
@@ -269,6 +276,7 @@ CELERY_BEAT_SCHEDULE = {
     "thin snapshots": {"task": "twins.thin_snapshots", "schedule": crontab(hour="3", minute="30")},
     "resume simulations": {"task": "campaigns.sweep_simulations", "schedule": 15.0},
     "resume launches": {"task": "campaigns.sweep_launches", "schedule": 15.0},
+    "forget decisions": {"task": "campaigns.forget_decisions", "schedule": 300.0},
     "settle campaigns": {"task": "campaigns.settle_launches", "schedule": 900.0},
     "tidy up": {"task": "common.tidy", "schedule": 3600.0},
     "put past days together": {"task": "events.compact_sku_days", "schedule": 24 * 3600.0},

@@ -16,6 +16,7 @@ from campaigns.selectors import campaign_by_id, campaigns
 from campaigns.services import Economics, create_campaign
 from common.api.idempotency import idempotent
 from common.api.pagination import SignedCursorPagination
+from common.api.strict import KnownFieldsOnly
 from common.clock import now
 
 EXAMPLE = {
@@ -39,7 +40,7 @@ EXAMPLE_OUT = {
 }
 
 
-class OfferSerializer(serializers.Serializer[Any]):
+class OfferSerializer(KnownFieldsOnly):
     kind = serializers.ChoiceField(
         choices=[("discount", "discount")], source="offer_kind", default="discount"
     )
@@ -48,7 +49,7 @@ class OfferSerializer(serializers.Serializer[Any]):
     )
 
 
-class EconomicsSerializer(serializers.Serializer[Any]):
+class EconomicsSerializer(KnownFieldsOnly):
     """What a campaign costs, and what is left of a sale. Without a margin rate, no profit."""
 
     margin_rate = serializers.DecimalField(
@@ -72,7 +73,7 @@ class EconomicsSerializer(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
-class CampaignInput(serializers.Serializer[Any]):
+class CampaignInput(KnownFieldsOnly):
     """A campaign to be created."""
 
     name = serializers.CharField(max_length=200)

@@ -30,6 +30,7 @@ from common.api.idempotency import idempotent
 from common.api.pagination import SignedCursorPagination
 from common.api.renderers import MarkdownRenderer, MillisecondJSONRenderer
 from common.api.serializers import OperationSerializer
+from common.api.strict import KnownFieldsOnly
 from common.canonical_json import iso
 from common.clock import now
 from customers.selectors import customer_by_pseudonym
@@ -44,7 +45,7 @@ COLUMNS = ("pseudonym", "arm", "depth", "starts_at", "ends_at")
 ARMS = [("treatment", "treatment"), ("control", "control")]
 
 
-class LaunchInput(serializers.Serializer[Any]):
+class LaunchInput(KnownFieldsOnly):
     """One scenario of a simulation, to be made real."""
 
     simulation_id = serializers.UUIDField(help_text="of this campaign, and finished")
@@ -85,16 +86,23 @@ class LaunchOperationSerializer(OperationSerializer):
 
 
 class ExposureSerializer(serializers.ModelSerializer[Exposure]):
-    """A customer in one arm of a launch."""
+    """A customer in one arm of a campaign, by a launch or by a decision."""
 
     campaign_id = serializers.UUIDField()
-    launch_id = serializers.UUIDField()
+    launch_id = serializers.UUIDField(allow_null=True, help_text="null where a decision was it")
+    live_offer_id = serializers.UUIDField(allow_null=True)
+    exposure_id = serializers.UUIDField(
+        source="decision", allow_null=True, help_text="of the decision; null where a launch was it"
+    )
     arm = serializers.ChoiceField(choices=ARMS)
     depth = serializers.DecimalField(max_digits=6, decimal_places=5, normalize_output=True)
 
     class Meta:
         model = Exposure
-        fields = ("pseudonym", "campaign_id", "launch_id", "arm", "depth", "assigned_at")
+        fields = (
+            "pseudonym", "campaign_id", "launch_id", "live_offer_id", "exposure_id", "arm", "depth",
+            "assigned_at",
+        )  # fmt: skip
 
 
 class ArmQuery(serializers.Serializer[Any]):

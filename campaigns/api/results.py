@@ -113,12 +113,23 @@ class SegmentSerializer(serializers.Serializer[Any]):
     uplift = SegmentUpliftSerializer(allow_null=True, help_text="null: fewer than 5 customers")
 
 
+class ReplicatesSerializer(serializers.Serializer[Any]):
+    """An amount for each replicate; replicate n has the same luck wherever the seed is equal."""
+
+    revenue = serializers.ListField(child=serializers.CharField(), help_text="uplift")
+    cost = serializers.ListField(child=serializers.CharField())
+    profit = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="null without a margin rate"
+    )
+
+
 class ScenarioSerializer(serializers.Serializer[Any]):
     depth = serializers.CharField(help_text="share of the price, as a decimal string")
     delay_days = serializers.IntegerField()
     treated = ArmSerializer()
     uplift = UpliftSerializer()
     economics = ScenarioEconomicsSerializer()
+    by_replicate = ReplicatesSerializer()
     segments = SegmentSerializer(many=True)
 
 
@@ -272,6 +283,7 @@ EXAMPLE_RESULT = OpenApiExample(
                         "payback_days": 0,
                         "within_budget": True,
                     },
+                    "by_replicate": {"revenue": ["0.00"], "cost": ["0.00"], "profit": ["0.00"]},
                     "segments": [
                         {
                             "segment": "1 order",

@@ -13,13 +13,16 @@ from rest_framework.views import APIView
 from access.selectors import client_name
 from campaigns.api.results import EXAMPLE_RESULT, ResultSerializer
 from campaigns.models import SimulationRun
+from campaigns.plan import RESPONSES
 from campaigns.selectors import campaign_by_id, simulation_by_id, simulations
 from campaigns.services import start_simulation
 from common.api.idempotency import idempotent
 from common.api.pagination import SignedCursorPagination
 from common.api.serializers import OperationSerializer
+from common.api.strict import KnownFieldsOnly
 from common.clock import now
 
+MOST_LISTED = 5_000  # so many are read to say that they are too many; plans say how many may be
 EXAMPLE = {
     "audience_id": "0d8a3a52-5a43-4f0e-8c55-1c9c6c1e7a90",
     "depths": ["0", "0.1", "0.2"],
@@ -50,12 +53,13 @@ EXAMPLE_OPERATION = {
 }
 
 
-class SimulationResponseInput(serializers.Serializer[Any]):
+class SimulationResponseInput(KnownFieldsOnly):
     """Where the customers' answer to a price comes from."""
 
     kind = serializers.ChoiceField(
-        choices=[("assumed", "assumed"), ("elasticity", "elasticity")],
-        help_text="`assumed`: stated here; `elasticity`: estimated from the stored purchases",
+        choices=[(kind, kind) for kind in RESPONSES],
+        help_text="`assumed`: stated here; `elasticity`: estimated from the stored purchases; "
+        "`learned`: from past offers with a group held out",
     )
     mean = serializers.FloatField(
         required=False, help_text="of the elasticity, at least 0; only for `assumed`"
@@ -65,18 +69,18 @@ class SimulationResponseInput(serializers.Serializer[Any]):
     )
 
 
-class SimulationInput(serializers.Serializer[Any]):
+class SimulationInput(KnownFieldsOnly):
     """A grid of scenarios to be simulated."""
 
     audience_id = serializers.UUIDField()
     depths = serializers.ListField(
         child=serializers.DecimalField(max_digits=6, decimal_places=5),
-        max_length=400,
-        help_text="shares of the price, 0 to 0.9",
+        max_length=MOST_LISTED,
+        help_text="shares of the price, 0 to 0.9; at most 400 scenarios in all",
     )
     delays_days = serializers.ListField(
         child=serializers.IntegerField(),
-        max_length=400,
+        max_length=MOST_LISTED,
         help_text="days from the start of the horizon to the start of the offer",
     )
     horizon_days = serializers.IntegerField(help_text="1 to 365")

@@ -2,6 +2,13 @@ from django.urls import path
 
 from campaigns.api.audiences import AudiencesView, AudienceView
 from campaigns.api.campaigns import CampaignsView, CampaignView
+from campaigns.api.compare import SimulationsCompareView
+from campaigns.api.decisions import (
+    CustomerDecisionsView,
+    DecisionsView,
+    DecisionView,
+    OutcomeView,
+)
 from campaigns.api.launches import (
     CampaignExposuresView,
     CampaignLaunchesView,
@@ -12,6 +19,12 @@ from campaigns.api.launches import (
     LaunchView,
 )
 from campaigns.api.ledger import LedgerSummaryView, LedgerView
+from campaigns.api.live_offers import (
+    CampaignLiveOffersView,
+    LiveOfferCloseView,
+    LiveOffersView,
+    LiveOfferView,
+)
 from campaigns.api.products import ProductsView, ProductView
 from campaigns.api.simulations import CampaignSimulationsView, SimulationView
 
@@ -27,6 +40,7 @@ urlpatterns = [
     path("products/<path:sku>/", ProductView.as_view(), name="product"),
     path("audiences/", AudiencesView.as_view(), name="audiences"),
     path("audiences/<uuid:audience_id>/", AudienceView.as_view(), name="audience"),
+    path("simulations/compare/", SimulationsCompareView.as_view(), name="simulations-compare"),
     path("simulations/<uuid:simulation_id>/", SimulationView.as_view(), name="simulation"),
     path(
         "campaigns/<uuid:campaign_id>/launches/",
@@ -47,6 +61,26 @@ urlpatterns = [
     path("launches/<uuid:launch_id>/settle/", LaunchSettleView.as_view(), name="launch-settle"),
     path("launches/<uuid:launch_id>/cancel/", LaunchCancelView.as_view(), name="launch-cancel"),
     path("launches/<uuid:launch_id>/export.csv", LaunchExportView.as_view(), name="launch-export"),
+    path(
+        "campaigns/<uuid:campaign_id>/live-offers/",
+        CampaignLiveOffersView.as_view(),
+        name="campaign-live-offers",
+    ),
+    path("live-offers/", LiveOffersView.as_view(), name="live-offers"),
+    path("live-offers/<uuid:live_offer_id>/", LiveOfferView.as_view(), name="live-offer"),
+    path(
+        "live-offers/<uuid:live_offer_id>/close/",
+        LiveOfferCloseView.as_view(),
+        name="live-offer-close",
+    ),
+    path("decisions/", DecisionsView.as_view(), name="decisions"),
+    path("decisions/<uuid:decision_id>/", DecisionView.as_view(), name="decision"),
+    path("decisions/<uuid:exposure_id>/outcome/", OutcomeView.as_view(), name="decision-outcome"),
+    path(
+        "customers/<uuid:pseudonym>/decisions/",
+        CustomerDecisionsView.as_view(),
+        name="customer-decisions",
+    ),
     path("ledger/", LedgerView.as_view(), name="ledger"),
     path("ledger/summary/", LedgerSummaryView.as_view(), name="ledger-summary"),
 ]

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from campaigns.errors import EmptyAudience, NotRepeatable
 from campaigns.models import Audience, Campaign, SimulationMember, SimulationRun
-from campaigns.plan import SimulationPlan
+from campaigns.plan import SimulationPlan, check_start
 from campaigns.population import (
     active_standings_locked,
     active_version,
@@ -99,6 +99,7 @@ def start_simulation(
         response=response,
     )
     plan.check()
+    check_start(as_of, at)
     version = active_version()
     moment = moment_of(version, as_of)
     pins = _pins_of(audience, version, moment)

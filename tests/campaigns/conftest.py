@@ -5,6 +5,7 @@ import pytest
 
 from campaigns import plan
 from tests.campaigns.builders import active_version, customers, with_twins
+from tests.campaigns.decisions import agrees
 from twins.models import ModelVersion
 
 
@@ -17,6 +18,13 @@ def version(db: None, model_storage: Path) -> ModelVersion:
 def shop(version: ModelVersion) -> list[UUID]:
     """Twelve customers with twins."""
     return with_twins(version, customers(12))
+
+
+@pytest.fixture
+def agreeing(shop: list[UUID]) -> list[UUID]:
+    """The same customers, who have all agreed to marketing."""
+    agrees(*shop)
+    return shop
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def test_the_same_key_starts_one_simulation_and_another_body_under_it_is_refused
     ("change", "status", "slug"),
     [
         ({"horizon_days": 0}, 422, "invalid-simulation"),
-        ({"depths": ["0.1"] * 401}, 400, "validation-error"),
+        ({"depths": ["0.1"] * 401}, 422, "grid-too-large"),
         ({"depths": [f"0.{n:03}" for n in range(30)], "delays_days": list(range(20))}, 422,
          "grid-too-large"),
         ({"audience_id": "5f0c7c1e-9a39-4a5e-9c6c-2d0f6d0a8f11"}, 404, "unknown-audience"),

@@ -242,7 +242,7 @@ def test_the_page_shows_money_and_segments(client: Client, shop: list[UUID]):
     client.force_login(User.objects.create_superuser("boss", password=uuid4().hex))
 
     page = client.get(f"/admin/campaigns/simulationrun/{run.id}/change/").content.decode()
-    csv = client.get(f"/admin/campaigns/simulationrun/{run.id}/csv/").content.decode()
+    csv = client.get(f"/admin/campaigns/simulationrun/{run.id}/csv/grid/").content.decode()
 
     assert "Profit in GBP over 30 days" in page
     assert "payback" in page
@@ -270,9 +270,9 @@ def test_the_page_shows_the_best_offer_or_the_scenario_that_is_chosen(
     offer = "10 %" if profits[1] > profits[2] else "30 %"
     assert run.result["best_scenario"] == 0
     assert "No offer of this grid pays" in page()
-    assert f"What it costs and what it leaves: {offer} after 0 days" in page()
-    assert "What it costs and what it leaves: 30 % after 0 days" in page("?scenario=2")
-    assert f"What it costs and what it leaves: {offer} after 0 days" in page("?scenario=77")
+    assert f"What it costs and what it leaves: {offer} at once" in page()
+    assert "What it costs and what it leaves: 30 % at once" in page("?scenario=2")
+    assert f"What it costs and what it leaves: {offer} at once" in page("?scenario=77")
 
 
 @pytest.mark.django_db

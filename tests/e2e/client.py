@@ -41,6 +41,9 @@ class Client:
     def get(self, url: str) -> Any:
         return json.loads(self._send(Request(self.base + url, headers=self.headers)))
 
+    def text(self, url: str) -> str:
+        return self._send(Request(self.base + url, headers=self.headers)).decode()
+
     def post(self, route: str, body: Any, key: str = "") -> Any:
         headers = {**self.headers, **({"Idempotency-Key": key} if key else {})}
         url = f"{self.base}/api/v1/{route}"
