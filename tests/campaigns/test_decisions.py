@@ -239,6 +239,21 @@ def test_an_offer_that_was_made_counts_until_it_is_reported_as_not_shown_or_runs
     assert decided(other, AT + DAY).arm == "treatment"
 
 
+def test_an_offer_that_was_held_back_is_no_contact(
+    agreeing: list[UUID], settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("campaigns.decisions.choosing.arm_of", lambda *_: "control")
+    settings.DTOC_CONTACT_CAP = 1
+    live(a_campaign("First", offer_days=1))
+    waiting = decided(agreeing[0])
+
+    again = decided(agreeing[0], AT + HOUR)
+    report_outcome(decision_id=waiting.id, outcome="shown", at=AT + HOUR)
+
+    assert (waiting.arm, again.arm) == ("control", "control")
+    assert decided(agreeing[0], AT + 2 * DAY).arm == "control"
+
+
 def test_a_launch_sees_the_contacts_of_decisions(
     agreeing: list[UUID], settings, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,7 +1,5 @@
 """Rollouts with every core: no row can tell with which others it was computed."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -64,7 +62,10 @@ def test_an_offer_of_nothing_equals_the_control(model):
 
 
 def test_the_lines_drawn_are_fed_back_into_the_state(model, monkeypatch):
-    """The core is asked with the state that it gave for the line before."""
+    """The core is asked with the state that it gave for the row's line before.
+
+    Between two orders of a row, others have their turn.
+    """
     monkeypatch.setitem(rollout_module.TILE_ROWS, "cpu", 1)
     given: list[tuple[torch.Tensor, ...]] = []
     forward = model.core.forward
@@ -82,9 +83,12 @@ def test_the_lines_drawn_are_fed_back_into_the_state(model, monkeypatch):
         if len(given) > 6:
             break
     onward = sum(
-        torch.equal(asked[0], told[2]) and torch.equal(asked[1], told[3])
-        for told, asked in pairwise(given)
+        any(
+            torch.equal(asked[0], told[2]) and torch.equal(asked[1], told[3])
+            for told in given[:place]
+        )
+        for place, asked in enumerate(given)
     )
     begun = [asked for asked in given if torch.equal(asked[0][0], torch.tensor(states.h[customer]))]
-    assert begun
+    assert 0 < len(begun) <= 4  # control and treated, twice
     assert onward + len(begun) == len(given) > 6
