@@ -15,7 +15,7 @@ from dtoc_project import ports
 from dtoc_project.supervisor import ROOT
 from tests.e2e.client import Client
 
-CUSTOMERS, DAYS = 200, 200
+CUSTOMERS, DAYS = 150, 150
 
 
 @dataclass(frozen=True)

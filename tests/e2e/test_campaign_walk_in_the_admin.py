@@ -48,10 +48,11 @@ class Walk:
         foreign = [url for url in self.page.requests if not url.startswith((self.base, "data:"))]
         assert (foreign, self.page.errors) == ([], [])
 
-    def charts(self) -> list[bool]:
-        """For each chart of the page whether something is drawn on it."""
-        found: list[bool] = self.page.ask(CHARTS)
-        return found
+    def sees_charts(self, number: int) -> None:
+        """So many charts are on the page, and something is drawn on each before long."""
+        self.page.wait_for(
+            f"(drawn => drawn.length === {number} && drawn.every(Boolean))({CHARTS})"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def compare(walk: Walk) -> None:
     walk.page.wait_for_text("compared by profit")
     assert "1. By post" in walk.page.text()
     assert "2. Spring" in walk.page.text()
-    assert walk.charts() == [True, True, True]
+    walk.sees_charts(3)
     walk.shoot("comparison")
 
 
@@ -130,7 +131,7 @@ def launch(walk: Walk, simulation: str) -> str:
     walk.shoot("launch-form")
     walk.save()
     walk.page.wait_for_text("Settle now")  # without a hand on the page
-    assert walk.charts() == [True]
+    walk.sees_charts(1)
     walk.shoot("launch-running")
     found: str = walk.page.ask("location.pathname.split('/')[4]")
     return found
@@ -162,7 +163,7 @@ def test_a_campaign_is_composed_simulated_compared_launched_and_settled(walk: Wa
     audience = choose_audience(walk)
 
     spring = simulate(walk, audience, "Spring")
-    assert walk.charts() == [True]
+    walk.sees_charts(1)
     walk.shoot("simulation")
     simulate(walk, audience, "By post")
     compare(walk)
@@ -173,7 +174,7 @@ def test_a_campaign_is_composed_simulated_compared_launched_and_settled(walk: Wa
 
     assert f"{treated} treated, {60 - treated} held out" in walk.page.text()
     assert f"{9 * buyers / treated:.2f}" in walk.page.text()  # those held out bought nothing
-    assert walk.charts() == [True]
+    walk.sees_charts(1)
     walk.shoot("launch-settled")
     for page in ("campaign", "simulationrun", "policyledgerentry"):
         walk.open(f"{ADMIN}/{page}/")

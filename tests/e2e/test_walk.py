@@ -12,6 +12,7 @@ from dtoc_project.supervisor import ROOT
 from tests.e2e.client import PATIENCE_SECONDS, Client, eventually
 from tests.e2e.conftest import Stack
 from tests.e2e.traffic import purchases
+from tests.faults.size import sized
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_800)]  # the stack's beginning is in it
 README = ROOT / "README.md"
@@ -74,7 +75,7 @@ def test_the_readmes_walk_runs_as_written(stack: Stack, tmp_path: Path):
 
 
 def test_a_twin_worker_killed_again_and_again_leaves_every_twin_right(stack: Stack, client: Client):
-    for number in range(5):
+    for number in range(sized(2, 5)):
         batch = purchases(seed=number, count=400)
         assert client.post("events/", batch)["accepted"] == 400
         kill_a_worker_at_work(stack, "twins")
@@ -101,7 +102,7 @@ def test_a_simulation_whose_workers_are_killed_ends_as_if_nothing_had_happened(
         "response": {"kind": "assumed", "mean": 1.5, "spread": 0.5},
     }
     interrupted = client.post(f"campaigns/{campaign}/simulations/", run, key="interrupted-run-1")
-    for share in (0.0, 0.2, 0.5):
+    for share in (0.0, 0.4):
         eventually(lambda least=share: client.progress(interrupted) > least, "some chunks are done")
         kill_a_worker_at_work(stack, "simulations")
 

@@ -19,8 +19,8 @@ from tests.faults.size import sized
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3_600)]
 
-EVENTS = sized(4_000, 200_000)
-KILLS = sized(6, 50)
+EVENTS = sized(3_000, 200_000)
+KILLS = sized(3, 50)
 STREAMS = EVENTS // 60
 FLUSHED_EVERY = 5  # kills
 PATIENCE_SECONDS = 300  # a worker that begins loads torch
